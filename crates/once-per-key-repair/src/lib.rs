@@ -1,1 +1,31 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - [`RepairGate`] has the verbs; [`RepairGate::enter`] is the one you call when something is broken.
+//! - [`Turn`] is its answer; a [`Permit`] comes out of it once, and [`Permit::run`] makes the [`Token`] a repair takes.
+//! - [`Outcome`] is what is remembered; [`Waiter`] and [`Waited`] are for those who came second.
+//! - [`Handle`] is the second door: no map look-up.
+
+mod flight;
+mod gate;
+mod handle;
+#[cfg(all(test, once_per_key_loom))]
+mod loom_tests;
+mod outcome;
+mod permit;
+mod slot;
+mod sync;
+mod table;
+mod turn;
+mod waiter;
+
+pub use crate::gate::RepairGate;
+pub use crate::handle::Handle;
+pub use crate::outcome::{Outcome, Rearmed};
+pub use crate::permit::{Permit, Token};
+pub use crate::turn::Turn;
+pub use crate::waiter::{Waited, Waiter};
+
+/// How a borrowed key is compared with an owned one; every `Borrow` pair has it for free.
+pub use hashbrown::Equivalent;

@@ -1,0 +1,280 @@
+//! The interleavings of a few threads at one gate: all of them for two threads and for one slot, those with a bounded number of
+//! preemptions where three threads go through a whole gate. Run with
+//! `RUSTFLAGS="--cfg once_per_key_loom" cargo test -p once-per-key-repair --release --lib loom`.
+//!
+//! A key comes with a cell that loom watches: two repairs of it at once, or a later one that does not see what an earlier one
+//! did, fail the model.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+// Counts for the asserts: loom need not interleave them.
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::flight::End;
+use crate::slot::{Claim, Slot};
+use crate::{Outcome, Rearmed, RepairGate, Turn, Waited};
+
+const KEYS: usize = 2;
+
+/// A gate, and the thing that each key stands for.
+struct World {
+    gate: RepairGate<usize, BuildHasherDefault<DefaultHasher>>,
+    things: [UnsafeCell<usize>; KEYS],
+    grants: [AtomicUsize; KEYS],
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            // A hasher without a seed: loom wants each run to be the same.
+            gate: RepairGate::with_hasher(BuildHasherDefault::default()),
+            things: [const { 0 }; KEYS].map(UnsafeCell::new),
+            grants: [const { 0 }; KEYS].map(AtomicUsize::new),
+        })
+    }
+
+    /// Enters and repairs if it may; `None` when another has the permit.
+    fn visit(&self, key: usize) -> Option<Outcome> {
+        match self.gate.enter(&key) {
+            Turn::Yours(permit) => {
+                self.grants[key].fetch_add(1, Relaxed);
+                let repaired: Result<(), ()> = permit.run(|token| {
+                    self.things[*token.key()].with_mut(|thing| Self::touch(thing));
+                    Ok(())
+                });
+                repaired.ok().map(|()| Outcome::Repaired)
+            }
+            Turn::InFlight(_) => None,
+            Turn::Spent(outcome) => Some(outcome),
+        }
+    }
+
+    /// Loom counts the access itself; the value does not matter.
+    fn touch(_thing: *mut usize) {}
+
+    /// Fails the model if the repair of `key` does not happen before this.
+    fn look(&self, key: usize) {
+        self.things[key].with(|_thing| ());
+    }
+
+    fn grants(&self, key: usize) -> usize {
+        self.grants[key].load(Relaxed)
+    }
+}
+
+fn in_threads<const N: usize>(world: &Arc<World>, visits: [fn(&World); N]) {
+    let threads = visits.map(|visit| {
+        let world = Arc::clone(world);
+        thread::spawn(move || visit(&world))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+fn visit_and_wait(world: &World, key: usize) {
+    let outcome = match world.gate.enter(&key) {
+        Turn::Yours(permit) => {
+            world.grants[key].fetch_add(1, Relaxed);
+            let ran: Result<(), ()> = permit.run(|_| {
+                world.things[key].with_mut(World::touch);
+                Err(())
+            });
+            assert!(ran.is_err());
+            Outcome::Failed
+        }
+        Turn::InFlight(waiter) => match waiter.wait() {
+            Waited::Settled(outcome) => outcome,
+            other => panic!("{other:?}"),
+        },
+        Turn::Spent(outcome) => outcome,
+    };
+    world.look(key);
+    assert_eq!(outcome, Outcome::Failed);
+}
+
+fn three_threads(visit: fn(&World)) {
+    let world = World::new();
+    // The slot is there already: the way to it is the business of the two-thread models.
+    let _handle = world.gate.handle(&0);
+    let others = [(); 2].map(|()| {
+        let world = Arc::clone(&world);
+        thread::spawn(move || visit(&world))
+    });
+    visit(&world);
+    for other in others {
+        other.join().unwrap();
+    }
+    assert_eq!(world.grants(0), 1);
+}
+
+/// Unbounded: every interleaving there is of claiming and ending one slot.
+#[test]
+fn loom_three_threads_at_one_slot_get_one_grant() {
+    loom::model(|| {
+        let shared = Arc::new((Slot::new(0), AtomicUsize::new(0)));
+        let visit = |(slot, grants): &(Slot<u8>, AtomicUsize)| {
+            if let Claim::Granted(flight) = slot.claim() {
+                grants.fetch_add(1, Relaxed);
+                slot.end(&flight, End::Settled(Outcome::Repaired));
+            }
+        };
+        let others = [(); 2].map(|()| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || visit(&shared))
+        });
+        visit(&shared);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(shared.1.load(Relaxed), 1);
+    });
+}
+
+/// Bounded, as the gate adds a lock and counted references: up to four preemptions in each run.
+#[test]
+fn loom_three_threads_at_one_key_get_one_grant() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(4);
+    model.check(|| {
+        three_threads(|world| {
+            world.visit(0);
+        });
+    });
+}
+
+#[test]
+fn loom_two_threads_hear_the_one_outcome_and_see_what_the_repair_did() {
+    loom::model(|| {
+        let world = World::new();
+        let other = thread::spawn({
+            let world = Arc::clone(&world);
+            move || visit_and_wait(&world, 0)
+        });
+        visit_and_wait(&world, 0);
+        other.join().unwrap();
+        assert_eq!(world.grants(0), 1);
+    });
+}
+
+/// Waiting multiplies the states: three threads are checked up to three preemptions in each run.
+#[test]
+fn loom_three_threads_hear_the_one_outcome_and_see_what_the_repair_did() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| three_threads(|world| visit_and_wait(world, 0)));
+}
+
+#[test]
+fn loom_two_threads_at_two_keys_get_one_grant_each() {
+    loom::model(|| {
+        let world = World::new();
+        // One slot is there already, the other is made in the race.
+        let _handle = world.gate.handle(&0);
+        let other = thread::spawn({
+            let world = Arc::clone(&world);
+            move || {
+                world.visit(0);
+                world.visit(1);
+            }
+        });
+        world.visit(1);
+        world.visit(0);
+        other.join().unwrap();
+        assert_eq!([world.grants(0), world.grants(1)], [1, 1]);
+        for key in 0..KEYS {
+            assert_eq!(world.visit(key), Some(Outcome::Repaired));
+            world.look(key);
+        }
+    });
+}
+
+#[test]
+fn loom_a_forfeited_turn_wakes_its_waiter_who_then_has_it() {
+    loom::model(|| {
+        let world = World::new();
+        let Turn::Yours(permit) = world.gate.enter(&0) else {
+            panic!("a new key")
+        };
+        let other = thread::spawn({
+            let world = Arc::clone(&world);
+            move || {
+                if let Turn::InFlight(waiter) = world.gate.enter(&0) {
+                    assert_eq!(waiter.wait(), Waited::Forfeited);
+                    assert_eq!(world.visit(0), Some(Outcome::Repaired));
+                }
+            }
+        });
+        permit.forfeit();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_key_re_armed_at_any_moment_is_never_repaired_twice_at_once_and_at_most_twice() {
+    loom::model(|| {
+        let world = World::new();
+        in_threads(
+            &world,
+            [
+                |world| {
+                    world.visit(0);
+                },
+                |world| {
+                    let rearmed = world.gate.rearm(&0);
+                    world.visit(0);
+                    if rearmed == Rearmed::Unspent {
+                        assert!(world.grants(0) <= 1);
+                    }
+                },
+            ],
+        );
+        assert!((1..=2).contains(&world.grants(0)), "{}", world.grants(0));
+    });
+}
+
+#[test]
+fn loom_a_key_forgotten_at_any_moment_is_never_repaired_twice_at_once() {
+    loom::model(|| {
+        let world = World::new();
+        in_threads(
+            &world,
+            [
+                |world| {
+                    world.visit(0);
+                },
+                |world| {
+                    world.gate.retain(|_| false);
+                    world.visit(0);
+                },
+            ],
+        );
+        assert!((1..=2).contains(&world.grants(0)));
+    });
+}
+
+#[test]
+fn loom_a_handle_and_its_gate_never_part_ways_when_the_key_is_forgotten() {
+    loom::model(|| {
+        let world = World::new();
+        let forgetter = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.gate.retain(|_| false)
+        });
+        let handle = world.gate.handle(&0);
+        let Turn::Yours(permit) = handle.enter() else {
+            panic!("nobody else enters")
+        };
+        assert!(matches!(world.gate.enter(&0), Turn::InFlight(_)));
+        permit.forfeit();
+        let Turn::Yours(permit) = world.gate.enter(&0) else {
+            panic!("nobody else enters")
+        };
+        assert!(matches!(handle.enter(), Turn::InFlight(_)));
+        drop(permit);
+        forgetter.join().unwrap();
+    });
+}

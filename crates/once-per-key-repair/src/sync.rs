@@ -1,0 +1,72 @@
+//! The locks and atomics, from std or from loom, and the one rule about poison.
+
+#[cfg(all(test, once_per_key_loom))]
+pub(crate) use loom::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    thread::{ThreadId, current},
+};
+#[cfg(not(all(test, once_per_key_loom)))]
+pub(crate) use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    thread::{ThreadId, current},
+};
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+// A key whose `Eq` panics must not switch repairs off for the rest of the process. Every change under these locks is one
+// step that happens or does not, so what a poisoned lock guards is sound.
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn wait_while<'a, T>(
+    condvar: &Condvar,
+    mut guard: MutexGuard<'a, T>,
+    mut condition: impl FnMut(&T) -> bool,
+) -> MutexGuard<'a, T> {
+    while condition(&guard) {
+        guard = condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    }
+    guard
+}
+
+/// As [`wait_while`], but comes back after `timeout` even when the condition still holds.
+#[cfg(not(all(test, once_per_key_loom)))]
+pub(crate) fn wait_timeout_while<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    timeout: Duration,
+    mut condition: impl FnMut(&T) -> bool,
+) -> MutexGuard<'a, T> {
+    condvar
+        .wait_timeout_while(guard, timeout, |value| condition(value))
+        .unwrap_or_else(PoisonError::into_inner)
+        .0
+}
+
+/// Loom has no time: its wait never times out.
+#[cfg(all(test, once_per_key_loom))]
+pub(crate) fn wait_timeout_while<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    _timeout: Duration,
+    condition: impl FnMut(&T) -> bool,
+) -> MutexGuard<'a, T> {
+    wait_while(condvar, guard, condition)
+}

@@ -1,0 +1,101 @@
+//! What is asked of keys: clones, made keys, comparisons that panic; and how an outcome is written.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use once_per_key_repair::{Outcome, Rearmed, RepairGate, Turn};
+
+#[test]
+fn a_key_is_cloned_once_however_often_it_is_asked_for() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Counted(u8);
+    static CLONES: AtomicUsize = AtomicUsize::new(0);
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            CLONES.fetch_add(1, Relaxed);
+            Self(self.0)
+        }
+    }
+
+    let gate = RepairGate::new();
+    assert_eq!(gate.outcome(&Counted(1)), None);
+    assert_eq!(CLONES.load(Relaxed), 0);
+    for _ in 0..10 {
+        drop(gate.enter(&Counted(1)));
+        let _ = gate.handle(&Counted(1));
+        assert_eq!(gate.rearm(&Counted(1)), Rearmed::Ready(Outcome::Abandoned));
+    }
+    assert_eq!(CLONES.load(Relaxed), 1);
+}
+
+#[test]
+fn a_key_that_is_made_into_another_one_takes_that_one_s_turn() {
+    let gate = RepairGate::<String>::new();
+    let made = Cell::new(0);
+    let normal = |path: &str| {
+        made.set(made.get() + 1);
+        path.trim_start_matches("./").to_owned()
+    };
+    assert!(matches!(gate.enter_with("./a", normal), Turn::Yours(_)));
+    assert!(matches!(gate.enter_with("././a", normal), Turn::Spent(_)));
+    assert!(matches!(gate.enter_with("a", normal), Turn::Spent(_)));
+    assert_eq!((made.get(), gate.len()), (2, 1));
+}
+
+#[test]
+fn a_panic_in_a_key_s_comparison_poisons_nothing() {
+    thread_local!(static FUSE: Cell<usize> = const { Cell::new(usize::MAX) });
+    #[expect(
+        clippy::derived_hash_with_manual_eq,
+        reason = "it has one value, and so one hash"
+    )]
+    #[derive(Clone, Eq, Hash)]
+    struct Touchy;
+    impl PartialEq for Touchy {
+        fn eq(&self, _other: &Self) -> bool {
+            FUSE.set(FUSE.get() - 1);
+            assert!(FUSE.get() > 0, "comparison");
+            true
+        }
+    }
+
+    let gate = RepairGate::<Touchy>::new();
+    // A look-up by `()` misses, so that the comparison happens while the table is locked for writing.
+    #[derive(Hash)]
+    struct Other(u8);
+    impl once_per_key_repair::Equivalent<Touchy> for Other {
+        fn equivalent(&self, _key: &Touchy) -> bool {
+            false
+        }
+    }
+    drop(gate.enter(&Touchy));
+    FUSE.set(1);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        drop(gate.enter_with(&Other(0), |_| Touchy))
+    }));
+    assert!(panicked.is_err());
+    FUSE.set(usize::MAX);
+    assert_eq!(gate.outcome(&Touchy), Some(Outcome::Abandoned));
+    assert!(matches!(
+        gate.enter_with(&Other(0), |_| Touchy),
+        Turn::Spent(_)
+    ));
+    assert_eq!(gate.len(), 1);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn an_outcome_is_written_as_its_word_and_read_back() {
+    let all = [
+        Outcome::Repaired,
+        Outcome::Failed,
+        Outcome::Panicked,
+        Outcome::Abandoned,
+    ];
+    for outcome in all {
+        let json = serde_json::to_string(&outcome).unwrap();
+        assert_eq!(json, format!("\"{outcome}\""));
+        assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome);
+    }
+}

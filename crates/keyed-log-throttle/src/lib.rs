@@ -1,1 +1,35 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - [`LogThrottle`] has the verbs; [`LogThrottle::check`] is the one you call for each line.
+//! - [`Builder`] sets windows, capacity, clock and hasher.
+//! - [`Line`], [`Pending`], [`Recovery`] and [`Totals`] are the answers.
+//! - [`Handle`] is the second door: no map look-up.
+//! - [`ClassId`] says what kind of line it is.
+
+mod answer;
+mod builder;
+mod class;
+mod core;
+mod entry;
+mod gate;
+mod handle;
+#[cfg(all(test, throttle_loom))]
+mod loom_tests;
+mod shards;
+mod sketch;
+mod sweep;
+mod throttle;
+
+pub use crate::answer::{Line, Pending, Recovery, Totals};
+pub use crate::builder::Builder;
+pub use crate::class::ClassId;
+pub use crate::handle::Handle;
+pub use crate::throttle::LogThrottle;
+
+/// A fast, seeded hasher for [`Builder::hasher`], and the trait that lets a borrowed key find an owned one.
+pub use hashbrown::{DefaultHashBuilder, Equivalent};
+
+/// The rate limiter this crate builds on, for its clocks.
+pub use governor;

@@ -1,0 +1,189 @@
+//! What can be set, and what it is when it is not.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::RandomState;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+
+use crate::{ClassId, LogThrottle};
+
+/// 60 s: one line a minute is what an operator reads.
+const WINDOW: Duration = Duration::from_secs(60);
+/// About 2 MB with short string keys.
+const CAPACITY: usize = 16_384;
+/// A thing that fails each ten minutes still gets its recovery line at the default window.
+const REMEMBER_WINDOWS: u32 = 10;
+
+/// Sets up a [`LogThrottle`]; from [`LogThrottle::builder`].
+///
+/// # Examples
+///
+/// ```
+/// use keyed_log_throttle::LogThrottle;
+/// use std::time::Duration;
+///
+/// let throttle = LogThrottle::<String>::builder()
+///     .window(Duration::from_secs(60))
+///     .class_window(7, Duration::from_secs(3600))
+///     .capacity(1_000)
+///     .build();
+/// assert_eq!(throttle.window(0), Duration::from_secs(60));
+/// assert_eq!(throttle.window(7), Duration::from_secs(3600));
+/// assert_eq!(throttle.capacity(), 1_000);
+/// ```
+#[derive(Clone)]
+pub struct Builder<K, C = DefaultClock, S = RandomState> {
+    window: Duration,
+    class_windows: BTreeMap<ClassId, Duration>,
+    capacity: usize,
+    remember: Option<Duration>,
+    clock: C,
+    hasher: S,
+    key: PhantomData<fn() -> K>,
+}
+
+// ===== impl Builder =====
+
+impl<K> Builder<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            window: WINDOW,
+            class_windows: BTreeMap::new(),
+            capacity: CAPACITY,
+            remember: None,
+            clock: DefaultClock::default(),
+            hasher: RandomState::new(),
+            key: PhantomData,
+        }
+    }
+}
+
+impl<K, C, S> Builder<K, C, S> {
+    /// The least time between two lines of one key and class; 60 s unless set.
+    ///
+    /// Zero holds nothing back. Anything above 292 years counts as 292 years.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// A window of its own for one class; the last one set counts.
+    pub fn class_window(mut self, class: impl Into<ClassId>, window: Duration) -> Self {
+        self.class_windows.insert(class.into(), window);
+        self
+    }
+
+    /// The most (key, class) entries that are ever held; 16,384 unless set, about 2 MB with short keys.
+    ///
+    /// A new key that finds the throttle full shares one overflow entry with the others of its class. Zero is allowed: all
+    /// keys share, and what is left is a throttle per class.
+    pub fn capacity(mut self, entries_max: usize) -> Self {
+        self.capacity = entries_max;
+        self
+    }
+
+    /// How long a silent incident is remembered for its recovery line; ten windows unless set.
+    ///
+    /// Counted from the end of the entry's window. A throttle that was full since the last sweep forgets at once.
+    pub fn remember(mut self, remember: Duration) -> Self {
+        self.remember = Some(remember);
+        self
+    }
+
+    /// The clock to read; governor's default (monotonic) unless set.
+    ///
+    /// It must be monotonic, as all of governor's are but `SystemClock`: after a step back, lines are held back (and
+    /// counted) until the clock has caught up. Its clones must show the same time. It is read under a short lock and must
+    /// not call the throttle.
+    ///
+    /// ```
+    /// use keyed_log_throttle::{LogThrottle, governor::clock::FakeRelativeClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = FakeRelativeClock::default();
+    /// let throttle = LogThrottle::<u64>::builder().clock(clock.clone()).build();
+    /// assert!(throttle.check(&1, 0).is_some());
+    /// assert!(throttle.check(&1, 0).is_none());
+    /// clock.advance(Duration::from_secs(60));
+    /// assert!(throttle.check(&1, 0).is_some());
+    /// ```
+    pub fn clock<C2: Clock + Clone>(self, clock: C2) -> Builder<K, C2, S> {
+        let Self {
+            window,
+            class_windows,
+            capacity,
+            remember,
+            hasher,
+            key,
+            ..
+        } = self;
+        Builder {
+            window,
+            class_windows,
+            capacity,
+            remember,
+            clock,
+            hasher,
+            key,
+        }
+    }
+
+    /// The hasher for keys; the standard library's randomly seeded one unless set.
+    ///
+    /// A faster one makes a look-up cheaper, at the price of a weaker defence when strangers choose the keys.
+    ///
+    /// ```
+    /// use keyed_log_throttle::{DefaultHashBuilder, LogThrottle};
+    ///
+    /// let fast = LogThrottle::<String>::builder().hasher(DefaultHashBuilder::default()).build();
+    /// assert!(fast.check("alpha", 0).is_some());
+    /// ```
+    pub fn hasher<S2>(self, hasher: S2) -> Builder<K, C, S2> {
+        let Self {
+            window,
+            class_windows,
+            capacity,
+            remember,
+            clock,
+            key,
+            ..
+        } = self;
+        Builder {
+            window,
+            class_windows,
+            capacity,
+            remember,
+            clock,
+            hasher,
+            key,
+        }
+    }
+
+    /// The throttle, empty. It allocates nothing yet that grows with the capacity.
+    #[must_use]
+    pub fn build(self) -> LogThrottle<K, C, S>
+    where
+        C: Clock + Clone,
+    {
+        let class_windows: Vec<_> = self.class_windows.into_iter().collect();
+        let remember = self
+            .remember
+            .unwrap_or_else(|| self.window.saturating_mul(REMEMBER_WINDOWS));
+        let settings = (self.window, &class_windows[..], self.capacity, remember);
+        LogThrottle::assemble(settings, self.clock, self.hasher)
+    }
+}
+
+impl<K, C, S> fmt::Debug for Builder<K, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("window", &self.window)
+            .field("class_windows", &self.class_windows)
+            .field("capacity", &self.capacity)
+            .field("remember", &self.remember)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,145 @@
+//! What the table and the handles share: the windows, the clock and the sums. The decision itself is here.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::time::Duration;
+
+use governor::clock::{Clock, Reference};
+
+use crate::ClassId;
+use crate::answer::{Line, Pending};
+use crate::entry::Slot;
+use crate::gate::Gate;
+
+/// The part of a throttle that does not know where entries live.
+pub(crate) struct Core<K, C: Clock> {
+    clock: C,
+    origin: C::Instant,
+    /// Index 0 of an entry's `gate`.
+    default_gate: Gate<K, C>,
+    /// Index 1 and up, sorted by class.
+    class_gates: Box<[(ClassId, Gate<K, C>)]>,
+    pub(crate) sums: Sums,
+}
+
+/// Sums that outlive the entries they came from.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) permitted: AtomicU64,
+    pub(crate) reported: AtomicU64,
+    /// Lines held back by entries that are gone.
+    pub(crate) retired: AtomicU64,
+    pub(crate) folded: AtomicU64,
+    pub(crate) evicted: AtomicU64,
+    /// A key had to fold since the last sweep.
+    pub(crate) crowded: AtomicBool,
+}
+
+// ===== impl Core =====
+
+impl<K, C: Clock + Clone> Core<K, C> {
+    /// `class_windows` is sorted by class, without doubles.
+    pub(crate) fn new(window: Duration, class_windows: &[(ClassId, Duration)], clock: C) -> Self {
+        let gate = |&(class, window): &_| (class, Gate::new(window, clock.clone()));
+        Self {
+            origin: clock.now(),
+            default_gate: Gate::new(window, clock.clone()),
+            class_gates: class_windows.iter().map(gate).collect(),
+            sums: Sums::default(),
+            clock,
+        }
+    }
+}
+
+impl<K, C: Clock> Core<K, C> {
+    /// Decides about one line of `slot`; the one verb. `hash` is the asking key's, for entries shared by many.
+    #[inline]
+    pub(crate) fn check(&self, slot: &Slot<K>, hash: u64) -> Option<Line> {
+        if let Some(sketch) = &slot.sketch {
+            sketch.mark(hash);
+            self.sums.folded.fetch_add(1, Relaxed);
+            self.sums.crowded.store(true, Relaxed);
+        }
+        let gate = self.gate(slot);
+        if gate.admit(slot) {
+            return Some(self.permit(gate, slot));
+        }
+        slot.hold_back();
+        if !slot.incident.is_open() {
+            slot.incident.begin(self.now());
+        }
+        None
+    }
+
+    /// The summary of an entry whose window is over, if it has one: it is that window's line and takes its permit.
+    pub(crate) fn summarise(&self, slot: &Slot<K>) -> Option<Pending> {
+        if slot.pending() == 0 || !self.gate(slot).admit(slot) {
+            return None;
+        }
+        let pending = self.hand_out(slot, self.now())?;
+        slot.incident.add_summary();
+        Some(pending)
+    }
+
+    /// Takes what is pending, window or not.
+    pub(crate) fn hand_out(&self, slot: &Slot<K>, now: u64) -> Option<Pending> {
+        let suppressed = self.report(slot);
+        (suppressed > 0).then(|| Pending {
+            suppressed,
+            since: Duration::from_nanos(slot.told(now)),
+            folded_keys: slot.take_folded(),
+        })
+    }
+
+    /// Takes what is pending and counts it as reported.
+    pub(crate) fn report(&self, slot: &Slot<K>) -> u64 {
+        let suppressed = slot.take();
+        self.sums.reported.fetch_add(suppressed, Relaxed);
+        suppressed
+    }
+
+    /// Nanoseconds since the throttle was made.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now().duration_since(self.origin).as_u64()
+    }
+
+    pub(crate) fn gate_index(&self, class: ClassId) -> u32 {
+        let found = self
+            .class_gates
+            .binary_search_by_key(&class, |(class, _)| *class);
+        found.map_or(0, |index| index as u32 + 1)
+    }
+
+    pub(crate) fn gate(&self, slot: &Slot<K>) -> &Gate<K, C> {
+        let index = (slot.gate as usize).checked_sub(1);
+        index
+            .and_then(|index| self.class_gates.get(index))
+            .map_or(&self.default_gate, |(_, g)| g)
+    }
+
+    pub(crate) fn window(&self, class: ClassId) -> Duration {
+        let found = self
+            .class_gates
+            .binary_search_by_key(&class, |(class, _)| *class)
+            .ok();
+        found
+            .and_then(|i| self.class_gates.get(i))
+            .map_or(&self.default_gate, |(_, g)| g)
+            .window()
+    }
+
+    #[cold]
+    fn permit(&self, gate: &Gate<K, C>, slot: &Slot<K>) -> Line {
+        // The permit's own time, not a second reading: the spacing of two lines is then exactly what the reader is told.
+        let at = gate.permitted_at(slot).unwrap_or_else(|| self.now());
+        let since = slot.told(at);
+        self.sums.permitted.fetch_add(1, Relaxed);
+        slot.incident.begin(at);
+        slot.incident.add_line();
+        let suppressed = self.report(slot);
+        Line {
+            suppressed,
+            since: (suppressed > 0).then(|| Duration::from_nanos(since)),
+            folded_keys: slot.take_folded(),
+        }
+    }
+}

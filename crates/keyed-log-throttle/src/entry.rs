@@ -1,0 +1,231 @@
+//! One (key, class): its rate cell and its counts, shared by the table and the handles.
+
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
+#[cfg(not(all(test, throttle_loom)))]
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+#[cfg(all(test, throttle_loom))]
+use loom::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::ClassId;
+use crate::sketch::Sketch;
+
+/// The state of one (key, class). Counts only grow, so taking them never races with adding to them.
+pub(crate) struct Entry<K> {
+    pub(crate) key: K,
+    /// Kept so that neither growth nor eviction calls the user's `Hash` under a lock.
+    pub(crate) hash: u64,
+    pub(crate) class: ClassId,
+    /// Which of the throttle's windows this entry lives by.
+    pub(crate) gate: u32,
+    /// governor's cell: the theoretical arrival time in nanoseconds; 0 before the first line.
+    pub(crate) tat: AtomicU64,
+    /// Every line ever held back.
+    suppressed: AtomicU64,
+    /// How many of them were handed out. Invariant: never more than `suppressed`.
+    reported: AtomicU64,
+    /// When this entry last had a line or a summary, in nanoseconds since the throttle was made.
+    told_at: AtomicU64,
+    pub(crate) incident: Incident,
+    /// Only on overflow entries.
+    pub(crate) sketch: Option<Box<Sketch>>,
+}
+
+/// What has happened since the key last worked.
+#[derive(Debug, Default)]
+pub(crate) struct Incident {
+    /// Nanoseconds plus one; 0 means no incident.
+    since: AtomicU64,
+    /// `Entry::suppressed` when the last incident ended.
+    base: AtomicU64,
+    lines: AtomicU32,
+    /// Summaries written about it while it was open.
+    summaries: AtomicU32,
+}
+
+/// An incident that has just been closed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed {
+    pub(crate) since: u64,
+    pub(crate) lines: u64,
+    pub(crate) failures: u64,
+}
+
+// ===== impl Entry =====
+
+impl<K> Entry<K> {
+    pub(crate) fn new(key: K, hash: u64, class: ClassId, gate: u32) -> Self {
+        Self {
+            key,
+            hash,
+            class,
+            gate,
+            tat: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
+            told_at: AtomicU64::new(0),
+            incident: Incident::default(),
+            sketch: None,
+        }
+    }
+
+    /// Counts one line that was held back.
+    pub(crate) fn hold_back(&self) {
+        self.suppressed.fetch_add(1, Release);
+    }
+
+    /// Held back and not handed out.
+    pub(crate) fn pending(&self) -> u64 {
+        // `reported` first: it never overtakes `suppressed`, so the difference is never negative.
+        let reported = self.reported.load(Acquire);
+        self.suppressed.load(Acquire).saturating_sub(reported)
+    }
+
+    /// Takes what is pending. Two takers at once share it; no line is handed out twice.
+    pub(crate) fn take(&self) -> u64 {
+        let suppressed = self.suppressed.load(Acquire);
+        let reported = self.reported.fetch_max(suppressed, AcqRel);
+        suppressed.saturating_sub(reported)
+    }
+
+    /// Every line ever held back here.
+    pub(crate) fn suppressed(&self) -> u64 {
+        self.suppressed.load(Acquire)
+    }
+
+    /// Notes that the reader heard about this entry at `at`; the time since the last such moment.
+    pub(crate) fn told(&self, at: u64) -> u64 {
+        at.saturating_sub(self.told_at.swap(at, AcqRel))
+    }
+
+    pub(crate) fn told_at(&self) -> u64 {
+        self.told_at.load(Acquire)
+    }
+
+    /// Lets the next line pass at once, as if the entry were new.
+    pub(crate) fn rewind(&self) {
+        self.tat.store(0, Release);
+    }
+
+    /// The keys folded since this was last asked; 0 for an entry with a key of its own.
+    pub(crate) fn take_folded(&self) -> u32 {
+        self.sketch.as_ref().map_or(0, |sketch| sketch.take())
+    }
+
+    /// Ends the incident. The counts stay where they are.
+    pub(crate) fn close(&self) -> Option<Closed> {
+        let since = self.incident.since.swap(0, AcqRel).checked_sub(1)?;
+        let suppressed = self.suppressed();
+        let base = self.incident.base.swap(suppressed, AcqRel);
+        let lines = u64::from(self.incident.lines.swap(0, AcqRel));
+        self.incident.summaries.store(0, Release);
+        Some(Closed {
+            since,
+            lines,
+            failures: lines + suppressed.saturating_sub(base),
+        })
+    }
+}
+
+impl Incident {
+    pub(crate) fn is_open(&self) -> bool {
+        self.since.load(Relaxed) != 0
+    }
+
+    /// Begins an incident unless there is one. `at` is asked for only when needed.
+    pub(crate) fn begin(&self, at: u64) {
+        let _ = self
+            .since
+            .compare_exchange(0, at.saturating_add(1), AcqRel, Acquire);
+    }
+
+    pub(crate) fn add_line(&self) {
+        self.lines.fetch_add(1, AcqRel);
+    }
+
+    pub(crate) fn add_summary(&self) {
+        if self.is_open() {
+            self.summaries.fetch_add(1, AcqRel);
+        }
+    }
+
+    /// Whether the reader has heard of it: a line or a summary was written while it was open.
+    pub(crate) fn was_announced(&self) -> bool {
+        self.is_open() && (self.lines.load(Acquire) > 0 || self.summaries.load(Acquire) > 0)
+    }
+}
+
+/// A shared entry, and governor's key: equal only to itself.
+pub(crate) struct Slot<K>(pub(crate) Arc<Entry<K>>);
+
+// ===== impl Slot =====
+
+impl<K> Clone for Slot<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K> Deref for Slot<K> {
+    type Target = Entry<K>;
+
+    fn deref(&self) -> &Entry<K> {
+        &self.0
+    }
+}
+
+impl<K> PartialEq for Slot<K> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<K> Eq for Slot<K> {}
+
+impl<K> Hash for Slot<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_taken_once() {
+        let entry = Entry::new((), 0, ClassId::new(0), 0);
+        (0..5).for_each(|_| entry.hold_back());
+        assert_eq!((entry.pending(), entry.take(), entry.take()), (5, 5, 0));
+        entry.hold_back();
+        assert_eq!(
+            (entry.pending(), entry.take(), entry.suppressed()),
+            (1, 1, 6)
+        );
+    }
+
+    #[test]
+    fn an_incident_counts_from_the_last_one_s_end() {
+        let entry = Entry::new((), 0, ClassId::new(0), 0);
+        assert!(entry.close().is_none());
+        entry.hold_back();
+        entry.incident.begin(0);
+        entry.incident.begin(7);
+        assert!(!entry.incident.was_announced());
+        entry.incident.add_line();
+        assert!(entry.incident.was_announced());
+        let closed = entry.close().map(|c| (c.since, c.lines, c.failures));
+        assert_eq!(closed, Some((0, 1, 2)));
+        entry.hold_back();
+        entry.incident.begin(9);
+        assert_eq!(entry.close().map(|c| (c.since, c.failures)), Some((9, 1)));
+    }
+
+    #[test]
+    fn an_entry_stays_near_a_hundred_bytes() {
+        assert!(size_of::<Entry<()>>() <= 96, "{}", size_of::<Entry<()>>());
+    }
+}

@@ -1,0 +1,81 @@
+//! The second door: a caller that holds its entry needs no look-up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use governor::clock::{Clock, DefaultClock};
+
+use crate::core::Core;
+use crate::entry::Slot;
+use crate::{ClassId, Line};
+
+/// One (key, class) of a throttle, held by the caller; from [`LogThrottle::handle`](crate::LogThrottle::handle).
+///
+/// Clones share the entry. While one of them lives the entry is not evicted: a sweep passes over it, and
+/// [`forget`](crate::LogThrottle::forget) hands out its count but leaves it in place, so whatever the handle counts later is
+/// still found. It keeps working when the throttle is gone, but then nobody hands out what is pending.
+pub struct Handle<K, C: Clock = DefaultClock> {
+    core: Arc<Core<K, C>>,
+    slot: Slot<K>,
+    /// The asking key's: an overflow entry is shared by many.
+    hash: u64,
+}
+
+// ===== impl Handle =====
+
+impl<K, C: Clock> Handle<K, C> {
+    pub(crate) fn new(core: Arc<Core<K, C>>, slot: Slot<K>, hash: u64) -> Self {
+        Self { core, slot, hash }
+    }
+
+    /// [`LogThrottle::check`](crate::LogThrottle::check) without hash, lock and look-up.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let throttle = LogThrottle::<u64>::new(Duration::from_secs(60));
+    /// let handle = throttle.handle(&7, 0);
+    /// assert!(handle.check().is_some());
+    /// assert!(handle.clone().check().is_none());
+    /// ```
+    #[must_use = "`Some` carries a count that was taken from the throttle"]
+    #[inline]
+    pub fn check(&self) -> Option<Line> {
+        self.core.check(&self.slot, self.hash)
+    }
+
+    /// Lines held back and not reported, of this key and class only.
+    pub fn pending(&self) -> u64 {
+        self.slot.pending()
+    }
+
+    /// The class.
+    pub fn class(&self) -> ClassId {
+        self.slot.class
+    }
+
+    /// Whether this handle shares its class's overflow entry, because the throttle was full when it was made.
+    pub fn is_folded(&self) -> bool {
+        self.slot.sketch.is_some()
+    }
+}
+
+impl<K, C: Clock> Clone for Handle<K, C> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            slot: self.slot.clone(),
+            hash: self.hash,
+        }
+    }
+}
+
+impl<K, C: Clock> fmt::Debug for Handle<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("class", &self.class())
+            .field("pending", &self.pending())
+            .field("is_folded", &self.is_folded())
+            .finish_non_exhaustive()
+    }
+}

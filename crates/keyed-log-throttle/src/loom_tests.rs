@@ -1,0 +1,97 @@
+//! Every order in which a few threads can touch one entry. Run with
+//! `RUSTFLAGS="--cfg throttle_loom" cargo test -p keyed-log-throttle --release --lib loom`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use governor::clock::FakeRelativeClock;
+use loom::thread;
+
+use crate::ClassId;
+use crate::core::Core;
+use crate::entry::{Entry, Slot};
+
+const W: Duration = Duration::from_secs(60);
+
+type TestCore = Core<(), FakeRelativeClock>;
+
+/// A core, one entry whose first line has been written, and a window that is over.
+fn at_a_window_s_end() -> (Arc<TestCore>, Slot<()>) {
+    let clock = FakeRelativeClock::default();
+    let core = Arc::new(Core::new(W, &[], clock.clone()));
+    let slot = Slot(Arc::new(Entry::new((), 0, ClassId::new(0), 0)));
+    assert!(core.check(&slot, 0).is_some());
+    assert!(core.check(&slot, 0).is_none());
+    clock.advance(W);
+    (core, slot)
+}
+
+#[test]
+fn two_takers_and_a_counter_neither_lose_nor_double() {
+    loom::model(|| {
+        let slot = Slot(Arc::new(Entry::new((), 0, ClassId::new(0), 0)));
+        slot.hold_back();
+        let taker = |slot: Slot<()>| thread::spawn(move || slot.take());
+        let (one, two) = (taker(slot.clone()), taker(slot.clone()));
+        slot.hold_back();
+        let told = one.join().unwrap() + two.join().unwrap();
+        assert_eq!(told + slot.pending(), 2);
+        assert_eq!(slot.take() + told, 2);
+    });
+}
+
+#[test]
+fn a_window_s_end_gives_one_line_and_conserves_the_count() {
+    loom::model(|| {
+        let (core, slot) = at_a_window_s_end();
+        let other = {
+            let (core, slot) = (Arc::clone(&core), slot.clone());
+            thread::spawn(move || core.check(&slot, 0))
+        };
+        let mine = core.check(&slot, 0);
+        let lines = [mine, other.join().unwrap()];
+        assert_eq!(lines.iter().flatten().count(), 1);
+        let told: u64 = lines.iter().flatten().map(|line| line.suppressed).sum();
+        assert_eq!(
+            told + slot.pending(),
+            2,
+            "the one before, and the one of the two that lost"
+        );
+        assert_eq!(core.sums.permitted.load(Relaxed), 2);
+    });
+}
+
+#[test]
+fn a_summary_and_a_line_do_not_share_a_window() {
+    loom::model(|| {
+        let (core, slot) = at_a_window_s_end();
+        let sweeper = {
+            let (core, slot) = (Arc::clone(&core), slot.clone());
+            thread::spawn(move || core.summarise(&slot))
+        };
+        let line = core.check(&slot, 0);
+        let summary = sweeper.join().unwrap();
+        assert!(line.is_none() || summary.is_none());
+        let told = line.map_or(0, |line| line.suppressed) + summary.map_or(0, |s| s.suppressed);
+        let held_back = 1 + u64::from(line.is_none());
+        assert_eq!(told + slot.pending(), held_back);
+        assert_eq!(core.sums.reported.load(Relaxed), told);
+    });
+}
+
+#[test]
+fn an_incident_that_ends_while_it_goes_on_is_counted_once() {
+    loom::model(|| {
+        let (core, slot) = at_a_window_s_end();
+        let failing = {
+            let (core, slot) = (Arc::clone(&core), slot.clone());
+            thread::spawn(move || core.check(&slot, 0).is_some())
+        };
+        let first = slot.close().map_or(0, |closed| closed.failures);
+        failing.join().unwrap();
+        let second = slot.close().map_or(0, |closed| closed.failures);
+        assert!(first >= 2, "what was there before is in the first: {first}");
+        assert!(first + second <= 3, "{first} + {second}");
+    });
+}

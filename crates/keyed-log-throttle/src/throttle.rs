@@ -1,0 +1,238 @@
+//! The throttle: one line per key and class per window, and every line held back is counted.
+
+use std::borrow::ToOwned;
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use hashbrown::Equivalent;
+
+use crate::core::Core;
+use crate::shards::Shards;
+use crate::{Builder, ClassId, Handle, Line, Totals};
+
+/// Decides which lines may be written, and counts the others.
+///
+/// All verbs take `&self`; share it by reference, in an [`Arc`] or in a `static`. See the [crate page](crate) for an
+/// example and the guarantees.
+pub struct LogThrottle<K, C: Clock = DefaultClock, S = RandomState> {
+    pub(crate) core: Arc<Core<K, C>>,
+    pub(crate) shards: Shards<K>,
+    pub(crate) remember: Duration,
+    hasher: S,
+}
+
+// ===== impl LogThrottle =====
+
+impl<K> LogThrottle<K> {
+    /// A throttle with one window for all classes and defaults for the rest.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let throttle = LogThrottle::<String>::new(Duration::from_secs(60));
+    /// assert!(throttle.is_empty());
+    /// ```
+    #[must_use]
+    pub fn new(window: Duration) -> Self {
+        Self::builder().window(window).build()
+    }
+
+    /// Windows per class, capacity, clock, hasher: see [`Builder`].
+    pub fn builder() -> Builder<K> {
+        Builder::new()
+    }
+}
+
+impl<K, C: Clock + Clone, S> LogThrottle<K, C, S> {
+    pub(crate) fn assemble(
+        (window, class_windows, capacity, remember): (
+            Duration,
+            &[(ClassId, Duration)],
+            usize,
+            Duration,
+        ),
+        clock: C,
+        hasher: S,
+    ) -> Self {
+        let core = Arc::new(Core::new(window, class_windows, clock));
+        Self {
+            core,
+            shards: Shards::new(capacity),
+            remember,
+            hasher,
+        }
+    }
+}
+
+impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
+    /// Asks whether a line for `key` and `class` may be written now; `None` means it was held back and counted.
+    ///
+    /// The first line of a (key, class) passes at once. After a line, the next one passes when a window has gone by, and
+    /// brings the number held back between them. The count leaves the throttle with the [`Line`]: write it.
+    ///
+    /// A known key costs one hash and one look-up under a shared lock, and allocates nothing. A new key is cloned; when
+    /// the throttle is full it shares its class's overflow entry instead. No lock is held when this returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LogThrottle, governor::clock::FakeRelativeClock};
+    /// # use std::time::Duration;
+    /// let clock = FakeRelativeClock::default();
+    /// let throttle = LogThrottle::<String>::builder().clock(clock.clone()).build();
+    ///
+    /// assert!(throttle.check("alpha", 1).is_some_and(|line| line.suppressed == 0));
+    /// assert!((0..412).all(|_| throttle.check("alpha", 1).is_none()));
+    ///
+    /// clock.advance(Duration::from_secs(60));
+    /// let text = throttle.check("alpha", 1).map(|line| line.to_string());
+    /// assert_eq!(text.as_deref(), Some("(+412 in 60s)"));
+    /// ```
+    #[must_use = "`Some` carries a count that was taken from the throttle"]
+    pub fn check<Q>(&self, key: &Q, class: impl Into<ClassId>) -> Option<Line>
+    where
+        Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
+    {
+        let (class, hash) = (class.into(), self.hash(key));
+        let known = self
+            .shards
+            .with(hash, key, class, |slot| self.core.check(slot, hash));
+        known.unwrap_or_else(|| self.check_new(hash, key, class))
+    }
+
+    /// A handle for `key` and `class`: its [`check`](Handle::check) needs no look-up.
+    ///
+    /// The entry stays while the handle lives. Made on a full throttle, the handle belongs to the class's overflow entry
+    /// for good.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let throttle = LogThrottle::<String>::new(Duration::from_secs(60));
+    /// let handle = throttle.handle("alpha", 1);
+    /// assert!(handle.check().is_some());
+    /// assert!(throttle.check("alpha", 1).is_none(), "the same window");
+    /// assert_eq!(handle.pending(), 1);
+    /// ```
+    pub fn handle<Q>(&self, key: &Q, class: impl Into<ClassId>) -> Handle<K, C>
+    where
+        Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
+    {
+        let (class, hash) = (class.into(), self.hash(key));
+        let gate = self.core.gate_index(class);
+        let slot = self
+            .shards
+            .get_or_insert(hash, key, class, gate, Q::to_owned);
+        Handle::new(Arc::clone(&self.core), slot, hash)
+    }
+
+    /// Lines of `key`, in all classes, that were held back and not reported; for a status page.
+    ///
+    /// Nothing is taken. A key that shares an overflow entry has 0 here.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let throttle = LogThrottle::<String>::new(Duration::from_secs(60));
+    /// for _ in 0..4 {
+    ///     let _ = throttle.check("alpha", 1);
+    /// }
+    /// assert_eq!((throttle.pending("alpha"), throttle.pending("beta")), (3, 0));
+    /// ```
+    pub fn pending<Q>(&self, key: &Q) -> u64
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        self.shards
+            .of_key(self.hash(key), key)
+            .iter()
+            .map(|slot| slot.pending())
+            .sum()
+    }
+
+    pub(crate) fn hash<Q: ?Sized + Hash>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    #[cold]
+    fn check_new<Q>(&self, hash: u64, key: &Q, class: ClassId) -> Option<Line>
+    where
+        Q: ?Sized + Equivalent<K> + ToOwned<Owned = K>,
+    {
+        let gate = self.core.gate_index(class);
+        // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
+        let slot = self
+            .shards
+            .get_or_insert(hash, key, class, gate, Q::to_owned);
+        self.core.check(&slot, hash)
+    }
+}
+
+impl<K, C: Clock, S> LogThrottle<K, C, S> {
+    /// Sums over the throttle's life; they let you assert that nothing went uncounted.
+    ///
+    /// Walks all entries.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let throttle = LogThrottle::<u64>::new(Duration::from_secs(60));
+    /// for _ in 0..10 {
+    ///     let _ = throttle.check(&1, 0);
+    /// }
+    /// let totals = throttle.totals();
+    /// assert_eq!((totals.observed, totals.permitted, totals.pending), (10, 1, 9));
+    /// assert!(totals.is_conserved());
+    /// ```
+    pub fn totals(&self) -> Totals {
+        let sums = &self.core.sums;
+        let permitted = sums.permitted.load(Relaxed);
+        let (mut suppressed, mut pending) = (sums.retired.load(Relaxed), 0);
+        self.shards.each(|slot| {
+            suppressed += slot.suppressed();
+            pending += slot.pending();
+        });
+        Totals {
+            observed: permitted + suppressed,
+            permitted,
+            reported: sums.reported.load(Relaxed),
+            pending,
+            folded: sums.folded.load(Relaxed),
+            evicted: sums.evicted.load(Relaxed),
+        }
+    }
+
+    /// (key, class) entries held now; never above [`capacity`](Self::capacity). Overflow entries are not among them.
+    pub fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Whether no entry is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most entries that are ever held.
+    pub fn capacity(&self) -> usize {
+        self.shards.capacity()
+    }
+
+    /// The least time between two lines of one key in `class`.
+    pub fn window(&self, class: impl Into<ClassId>) -> Duration {
+        self.core.window(class.into())
+    }
+}
+
+impl<K, C: Clock, S> fmt::Debug for LogThrottle<K, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogThrottle")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("totals", &self.totals())
+            .finish_non_exhaustive()
+    }
+}

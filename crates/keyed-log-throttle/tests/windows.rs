@@ -1,0 +1,195 @@
+//! Proves when a line passes: at once, then once per window, by a clock that only goes forward.
+//! A fake clock is moved by hand; the numbers are those of the written cases.
+
+mod support;
+
+use std::any::TypeId;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use keyed_log_throttle::{ClassId, LogThrottle, governor};
+use support::{T, W, fail, throttle};
+
+#[test]
+fn a_steady_failure_writes_at_most_six_lines_in_five_windows() {
+    let (throttle, clock) = throttle();
+    let mut lines = Vec::new();
+    for _ in 0..=60 {
+        lines.extend(throttle.check("alpha", 1));
+        clock.advance(T);
+    }
+    let suppressed: Vec<_> = lines.iter().map(|line| line.suppressed).collect();
+    assert_eq!(suppressed, [0, 11, 11, 11, 11, 11]);
+    assert_eq!(lines[0].since, None);
+    assert!(lines[1..].iter().all(|line| line.since == Some(W)));
+}
+
+#[test]
+fn sweeping_each_tick_adds_no_line_to_a_steady_failure() {
+    let (throttle, clock) = throttle();
+    let (mut said, mut lines) = (0, 0);
+    // 5.001 s: the window never ends on a tick, so sweep and check compete for it.
+    for _ in 0..60 {
+        lines += fail(&throttle, "alpha", 1, 1);
+        clock.advance(Duration::from_millis(2_500));
+        said += support::sweep(&throttle).len();
+        clock.advance(Duration::from_millis(2_501));
+    }
+    assert!(lines + said <= 6, "{lines} lines and {said} summaries");
+    assert!(throttle.totals().is_conserved());
+}
+
+#[test]
+fn a_new_class_of_a_known_key_passes_at_once() {
+    let (throttle, _) = throttle();
+    assert_eq!(fail(&throttle, "alpha", 1, 3), 1);
+    assert_eq!(fail(&throttle, "alpha", 2, 3), 1);
+    assert_eq!(throttle.pending("alpha"), 4);
+}
+
+#[test]
+fn keys_do_not_share_a_window() {
+    let (throttle, _) = throttle();
+    assert_eq!(fail(&throttle, "alpha", 1, 3), 1);
+    assert_eq!(fail(&throttle, "beta", 1, 3), 1);
+}
+
+#[test]
+fn a_line_one_nanosecond_early_is_held_back() {
+    let (throttle, clock) = throttle();
+    assert_eq!(fail(&throttle, "alpha", 1, 1), 1);
+    clock.advance(W - Duration::from_nanos(1));
+    assert_eq!(fail(&throttle, "alpha", 1, 1), 0);
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(fail(&throttle, "alpha", 1, 2), 1);
+}
+
+#[test]
+fn a_class_may_have_a_window_of_its_own() {
+    let (builder, clock) = support::builder();
+    let throttle = builder
+        .class_window(7, 3 * W)
+        .class_window(3, W / 2)
+        .build();
+    for class in [7, 3, 5] {
+        assert_eq!(fail(&throttle, "alpha", class, 2), 1);
+    }
+    clock.advance(W / 2);
+    assert_eq!(
+        [7, 3, 5].map(|class| fail(&throttle, "alpha", class, 1)),
+        [0, 1, 0]
+    );
+    clock.advance(W / 2);
+    assert_eq!(
+        [7, 3, 5].map(|class| fail(&throttle, "alpha", class, 1)),
+        [0, 1, 1]
+    );
+    clock.advance(2 * W);
+    assert_eq!(
+        [7, 3, 5].map(|class| fail(&throttle, "alpha", class, 1)),
+        [1, 1, 1]
+    );
+    assert_eq!(
+        [7, 3, 5].map(|class| throttle.window(class)),
+        [3 * W, W / 2, W]
+    );
+}
+
+#[test]
+fn a_window_of_zero_holds_nothing_back() {
+    let (builder, clock) = support::builder();
+    let throttle = builder.window(Duration::ZERO).build();
+    assert_eq!(fail(&throttle, "alpha", 1, 5), 5);
+    assert_eq!(
+        (throttle.totals().permitted, throttle.totals().pending),
+        (5, 0)
+    );
+    assert_eq!(throttle.recovered("alpha").map(|end| end.lines), Some(5));
+    clock.advance(T);
+    throttle.sweep(|_, _, _| {});
+    assert!(throttle.is_empty());
+}
+
+#[test]
+fn a_window_without_end_is_no_panic() {
+    let (builder, clock) = support::builder();
+    let throttle = builder
+        .window(Duration::MAX)
+        .class_window(2, Duration::MAX)
+        .build();
+    clock.advance(W);
+    assert_eq!(
+        fail(&throttle, "alpha", 1, 5) + fail(&throttle, "alpha", 2, 5),
+        2
+    );
+    assert!(support::sweep(&throttle).is_empty());
+}
+
+#[test]
+fn the_default_clock_is_not_the_wall_clock() {
+    use governor::clock::{DefaultClock, QuantaClock, SystemClock};
+    assert_ne!(TypeId::of::<DefaultClock>(), TypeId::of::<SystemClock>());
+    assert_eq!(TypeId::of::<DefaultClock>(), TypeId::of::<QuantaClock>());
+}
+
+/// A clock whose reading the test sets, backwards too.
+#[derive(Clone, Default)]
+struct Settable(Rc<Cell<Duration>>);
+
+impl governor::clock::Clock for Settable {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.get()
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_loses_no_count_and_makes_no_flood() {
+    let clock = Settable::default();
+    clock.0.set(10 * W);
+    let throttle = LogThrottle::<u64>::builder()
+        .window(W)
+        .clock(clock.clone())
+        .build();
+    clock.0.set(12 * W);
+    assert!(throttle.check(&1, 0).is_some());
+    clock.0.set(11 * W);
+    assert!((0..100).all(|_| throttle.check(&1, 0).is_none()));
+    clock.0.set(13 * W);
+    assert_eq!(throttle.check(&1, 0).map(|line| line.suppressed), Some(100));
+}
+
+#[test]
+fn a_check_of_a_known_key_does_not_clone_it() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key(u32);
+    thread_local!(static CLONES: Cell<u32> = const { Cell::new(0) });
+    impl Clone for Key {
+        fn clone(&self) -> Self {
+            CLONES.set(CLONES.get() + 1);
+            Self(self.0)
+        }
+    }
+    let throttle = LogThrottle::<Key>::new(W);
+    for _ in 0..1_000 {
+        let _ = throttle.check(&Key(1), 0);
+    }
+    drop((
+        throttle.recovered(&Key(1)),
+        throttle.pending(&Key(1)),
+        throttle.forget(&Key(1)),
+    ));
+    assert_eq!(CLONES.get(), 1);
+}
+
+#[test]
+fn a_class_keeps_its_number() {
+    let class = ClassId::from(513);
+    assert_eq!(
+        (class.get(), u16::from(class), class.to_string()),
+        (513, 513, "513".into())
+    );
+    assert_eq!(ClassId::new(513), class);
+}

@@ -1,1 +1,37 @@
-//! Placeholder.
+#![cfg_attr(
+    all(feature = "rusqlite", feature = "path-facts"),
+    doc = include_str!("../README.md")
+)]
+#![cfg_attr(
+    not(all(feature = "rusqlite", feature = "path-facts")),
+    doc = "Tells what kind of failure an error is, and what would help."
+)]
+//!
+//! # Where to look
+//!
+//! - [`classify`] is the verb; [`Verdict`] is its answer: a [`Class`], a [`Remedy`], and who said so.
+//! - [`Missing`] names what is not there.
+//! - [`Classify`], [`Rule`] and [`Classifier`] are for your own error types.
+
+mod class;
+mod classifier;
+mod io;
+mod missing;
+#[cfg(all(unix, feature = "path-facts"))]
+mod path;
+mod remedy;
+mod rule;
+#[cfg(feature = "rusqlite")]
+mod sqlite;
+mod verdict;
+
+pub use crate::class::Class;
+pub use crate::classifier::{Classifier, DEPTH_MAX, classify};
+pub use crate::missing::{Missing, ObjectKind};
+#[cfg(all(unix, feature = "path-facts"))]
+pub use crate::path::{Obstacle, PathFacts};
+pub use crate::remedy::Remedy;
+pub use crate::rule::{Classify, Rule};
+#[cfg(feature = "rusqlite")]
+pub use crate::sqlite::{confirm_missing, quick_check};
+pub use crate::verdict::Verdict;

@@ -1,0 +1,153 @@
+//! The walk down a chain of causes.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use crate::{Class, Classify, Remedy, Rule, Verdict};
+
+/// How many errors of one chain are looked at. A chain that turns in a circle ends here.
+pub const DEPTH_MAX: u8 = 64;
+
+/// A list of your own rules in front of the built-in ones.
+///
+/// The outermost error on which anybody has an opinion decides; on one error the rules are asked in their order, then the
+/// built-in knowledge. An opinion ends the walk, a [`veto`](Verdict::veto) too. A classifier is plain data: make it a
+/// `static`, or keep one per caller.
+///
+/// # Examples
+///
+/// ```
+/// use error_classify::{Class, Classifier, Remedy, Rule, Verdict};
+/// use std::io;
+///
+/// // In this program a refused connection means "start the server", not "try again".
+/// static CLASSIFIER: Classifier<1> = Classifier::new([Rule::new("app/no server", |error| {
+///     let error = error.downcast_ref::<io::Error>()?;
+///     (error.kind() == io::ErrorKind::ConnectionRefused)
+///         .then(|| Verdict::new(Class::Disconnected, Remedy::Repair))
+/// })]);
+///
+/// let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+/// let verdict = CLASSIFIER.classify(&refused);
+/// assert_eq!((verdict.remedy(), verdict.rule()), (Remedy::Repair, "app/no server"));
+///
+/// let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+/// assert_eq!(CLASSIFIER.classify(&denied).class(), Class::Permission);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Classifier<const N: usize> {
+    rules: [Rule; N],
+}
+
+// ===== impl Classifier =====
+
+impl<const N: usize> Classifier<N> {
+    /// A classifier with these rules, asked in this order.
+    #[must_use]
+    pub const fn new(rules: [Rule; N]) -> Self {
+        Self { rules }
+    }
+
+    /// What kind of failure `error` is; see [`classify`].
+    pub fn classify<'e>(&self, error: &'e (dyn Error + 'static)) -> Verdict<'e> {
+        walk(&self.rules, error)
+    }
+
+    /// The rules, in their order.
+    #[must_use]
+    pub const fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+/// Tells what kind of failure an error is, and what would help.
+///
+/// Walks the chain of causes from the outside, through `source()` and through the payload of an [`io::Error`] (which its `source()`
+/// skips), and returns the first opinion. Nobody knew it: [`Class::Unknown`], [`Remedy::GiveUp`], rule `none`.
+///
+/// Total: it returns for every chain, looks at no more than [`DEPTH_MAX`] errors, and panics only if a `source` or
+/// `Display` of somebody else's error does. It allocates nothing as long as the driver's error can be reached by a downcast.
+///
+/// `anyhow::Error` is no `Error`; pass `error.as_ref()`. A `Box<dyn Error>` is passed as `&*boxed`.
+///
+/// # Examples
+///
+/// ```
+/// use error_classify::{Class, Remedy, classify};
+/// use std::io;
+///
+/// let error = anyhow::Error::from(io::Error::from(io::ErrorKind::StorageFull)).context("save board");
+/// let verdict = classify(error.as_ref());
+/// assert_eq!(verdict.class(), Class::DiskFull);
+/// assert_eq!(verdict.remedy(), Remedy::ExternalFix);
+/// assert_eq!((verdict.rule(), verdict.depth()), ("io/StorageFull", 1));
+/// ```
+pub fn classify<'e>(error: &'e (dyn Error + 'static)) -> Verdict<'e> {
+    walk(&[], error)
+}
+
+fn walk<'e>(rules: &[Rule], error: &'e (dyn Error + 'static)) -> Verdict<'e> {
+    #[cfg(feature = "rusqlite")]
+    let mut parent = None;
+    let mut node = error;
+    // The kind of an `io::Error` that only carries another error: heard if the other one is unknown.
+    let mut carrier: Option<Verdict<'e>> = None;
+    for depth in 0..DEPTH_MAX {
+        if let Some(verdict) = rules.iter().find_map(|rule| rule.ask(node)) {
+            return verdict.at(depth);
+        }
+        #[cfg(feature = "rusqlite")]
+        if let Some(verdict) = crate::sqlite::opinion(node, parent) {
+            return verdict.at(depth);
+        }
+        let next = match node.downcast_ref::<io::Error>() {
+            None => node.source(),
+            Some(error) => match (error.get_ref(), error.verdict()) {
+                (None, Some(verdict)) => return verdict.at(depth),
+                (None, None) => None,
+                (Some(payload), verdict) => {
+                    carrier = carrier.or(verdict.map(|verdict| verdict.at(depth)));
+                    Some(payload as _)
+                }
+            },
+        };
+        match next.or_else(|| pointee(node)) {
+            Some(next) => {
+                #[cfg(feature = "rusqlite")]
+                {
+                    parent = Some(node);
+                }
+                node = next;
+            }
+            None => return carrier.unwrap_or_else(|| nobody_knew("none").at(depth)),
+        }
+    }
+    carrier.unwrap_or_else(|| nobody_knew("none: chain too deep").at(DEPTH_MAX - 1))
+}
+
+/// What a shared or boxed error points to. The pointer's `source()` is the cause of what it points to, so that an error
+/// without a cause would be stepped over. Asked only at the end of a chain: it is rare, and costs a few comparisons.
+#[cold]
+fn pointee<'e>(node: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    fn behind<'e, E: Error + 'static>(
+        node: &'e (dyn Error + 'static),
+    ) -> Option<&'e (dyn Error + 'static)> {
+        if let Some(shared) = node.downcast_ref::<Arc<E>>() {
+            return Some(&**shared);
+        }
+        Some(&**node.downcast_ref::<Box<E>>()?)
+    }
+    #[cfg(feature = "rusqlite")]
+    if let Some(error) = behind::<rusqlite::Error>(node) {
+        return Some(error);
+    }
+    if let Some(shared) = node.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+        return Some(&**shared);
+    }
+    behind::<io::Error>(node)
+}
+
+const fn nobody_knew(rule: &'static str) -> Verdict<'static> {
+    Verdict::new(Class::Unknown, Remedy::GiveUp).with_rule(rule)
+}

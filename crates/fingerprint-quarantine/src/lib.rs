@@ -1,1 +1,47 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - [`Quarantine`] has the verbs; [`Quarantine::admit`] is the one to call before each attempt.
+//! - [`Admission`] is its answer. Out of it comes an [`Attempt`], which ends with [`Attempt::ok`] or [`Attempt::failed`].
+//! - [`Hold`] and [`Backoff`] say what ends a hold; [`Held`] is what there is to show of one, and [`Recovery`] of one that is over.
+//! - [`FileState`], [`SqliteStamp`] and [`SqliteFiles`] are stamps of files.
+//! - [`Handle`] is the second door: no look-up. [`FleetGuard`] tells a machine-wide cause.
+
+mod admission;
+mod attempt;
+mod clock;
+mod core;
+mod disturbance;
+mod file;
+mod fleet;
+mod handle;
+mod held;
+mod hold;
+#[cfg(feature = "serde")]
+mod kind;
+mod levers;
+mod look;
+#[cfg(all(test, fingerprint_loom))]
+mod loom_tests;
+mod probe;
+mod quarantine;
+mod record;
+mod releases;
+mod slot;
+mod sqlite;
+mod sync;
+
+pub use crate::admission::{Admission, Reason};
+pub use crate::attempt::Attempt;
+pub use crate::clock::{Clock, FakeClock, Monotonic};
+pub use crate::file::{FileStamp, FileState};
+pub use crate::fleet::FleetGuard;
+pub use crate::handle::Handle;
+pub use crate::held::{Held, Recovery, Standing};
+pub use crate::hold::{Backoff, Hold};
+pub use crate::quarantine::Quarantine;
+pub use crate::sqlite::{SqliteFiles, SqliteStamp, WalStamp};
+
+/// How a borrowed key is compared with an owned one; every `Borrow` pair has it for free.
+pub use hashbrown::Equivalent;

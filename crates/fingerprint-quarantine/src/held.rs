@@ -1,0 +1,116 @@
+//! What there is to say about a key on record: plain data for a log line or a status page.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::admission::Reason;
+
+/// Where a key on record stands, in ages rather than times: nothing in it belongs to a clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Held {
+    /// Whether it is left alone.
+    pub standing: Standing,
+    /// The time since the first failure of this incident.
+    pub since: Duration,
+    /// How many attempts have failed since then, that one included.
+    pub attempts: u32,
+    /// When the next attempt is allowed if nothing changes; zero for at once, `None` if time alone does not help.
+    pub retry_in: Option<Duration>,
+    /// Whether a change releases it (after `min_hold`).
+    pub on_change: bool,
+    /// Whether its own attempts keep changing the stamp, so that it waits for the timer instead of a change.
+    pub self_disturbing: bool,
+    /// Whether an attempt is going on now.
+    pub probing: bool,
+}
+
+// ===== impl Held =====
+
+impl Held {
+    /// What to say about a failure that was not put on record.
+    pub(crate) fn overtaken() -> Self {
+        Self {
+            standing: Standing::Released,
+            since: Duration::ZERO,
+            attempts: 1,
+            retry_in: Some(Duration::ZERO),
+            on_change: false,
+            self_disturbing: false,
+            probing: false,
+        }
+    }
+}
+
+/// `held after 3 attempts in 95s, next on change or in 40s`
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        let (attempts, since) = (self.attempts, self.since.as_secs());
+        let standing = self.standing;
+        write!(
+            f,
+            "{standing} after {attempts} attempt{plural} in {since}s, next "
+        )?;
+        match (self.on_change, self.retry_in) {
+            (_, Some(Duration::ZERO)) => f.write_str("at once"),
+            (true, Some(wait)) => write!(f, "on change or in {}s", wait.as_secs()),
+            (true, None) => f.write_str("on change"),
+            (false, Some(wait)) => write!(f, "in {}s", wait.as_secs()),
+            (false, None) => f.write_str("when released"),
+        }
+    }
+}
+
+/// How the quarantine stands to a key on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Standing {
+    /// Failed once, unstamped: the next attempt is allowed at once, and takes a stamp first.
+    Probation,
+    /// Left alone.
+    Held,
+    /// Released, or about to be: the next attempt is allowed at once.
+    Released,
+}
+
+// ===== impl Standing =====
+
+impl Standing {
+    /// A stable lowercase word.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::Standing;
+    /// assert_eq!(Standing::Held.as_str(), "held");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Probation => "probation",
+            Self::Held => "held",
+            Self::Released => "released",
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The incident that a success ended, for the line that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Recovery {
+    /// From the first failure to now.
+    pub lasted: Duration,
+    /// How many attempts failed in between.
+    pub attempts: u32,
+    /// Why the attempt that succeeded was allowed, which is a hint at what helped.
+    pub why: Reason,
+}

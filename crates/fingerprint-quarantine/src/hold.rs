@@ -1,0 +1,222 @@
+//! What ends a hold: the caller's choice, made anew at each failure.
+
+use std::time::Duration;
+
+/// How long a key that has just failed is left alone. Any of its exits is enough; a manual release always is one.
+///
+/// | exit | field |
+/// |---|---|
+/// | the stamp changed | `on_change` |
+/// | the timer ran out | `retry` |
+/// | neither of these two before | `min_hold` |
+///
+/// Give most holds both exits. On change alone, a thing whose cause lies elsewhere (a full disk, a permission on the directory)
+/// stays held after the cause is gone; on the timer alone, a fix has to wait for it.
+///
+/// ```
+/// use std::time::Duration;
+/// use fingerprint_quarantine::{Backoff, Hold};
+///
+/// const DAMAGED: Hold = Hold::until_changed()
+///     .or_retry(Backoff::new(Duration::from_secs(60), Duration::from_secs(3600)))
+///     .at_least(Duration::from_secs(1));
+/// assert!(DAMAGED.on_change);
+/// assert_eq!(DAMAGED.min_hold, Duration::from_secs(1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// Whether a changed stamp releases.
+    pub on_change: bool,
+    /// When to try again although nothing changed; `None` for never.
+    pub retry: Option<Backoff>,
+    /// Within this time after the failure nothing but a manual release helps, and the thing is not even looked at. It bounds
+    /// the attempts on a broken thing that somebody keeps writing to.
+    pub min_hold: Duration,
+}
+
+// ===== impl Hold =====
+
+impl Hold {
+    /// Until the stamp changes.
+    #[must_use]
+    pub const fn until_changed() -> Self {
+        Self {
+            on_change: true,
+            retry: None,
+            min_hold: Duration::ZERO,
+        }
+    }
+
+    /// For the time that `retry` gives, whatever happens to the thing.
+    #[must_use]
+    pub const fn for_time(retry: Backoff) -> Self {
+        Self {
+            on_change: false,
+            retry: Some(retry),
+            min_hold: Duration::ZERO,
+        }
+    }
+
+    /// Until a person releases it.
+    #[must_use]
+    pub const fn until_released() -> Self {
+        Self {
+            on_change: false,
+            retry: None,
+            min_hold: Duration::ZERO,
+        }
+    }
+
+    /// The same, and a timer.
+    #[must_use]
+    pub const fn or_retry(mut self, retry: Backoff) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// The same, but for `min_hold` at the least.
+    #[must_use]
+    pub const fn at_least(mut self, min_hold: Duration) -> Self {
+        self.min_hold = min_hold;
+        self
+    }
+}
+
+/// A waiting time that grows with each attempt the timer allowed and that failed: `first`, `first * factor`, ... up to `max`.
+///
+/// An attempt after a change that fails waits as long as before; one after a manual release, or the first after a success,
+/// starts again at `first`.
+///
+/// ```
+/// use std::time::Duration;
+/// use fingerprint_quarantine::Backoff;
+///
+/// let backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
+/// let waits: Vec<u64> = (0..5).map(|round| backoff.delay(round, 0).as_secs()).collect();
+/// assert_eq!(waits, [10, 20, 40, 60, 60]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Backoff {
+    /// The first wait.
+    pub first: Duration,
+    /// The longest wait; it caps `first` as well.
+    pub max: Duration,
+    /// By how much each wait is longer than the one before; 0 and 1 mean that it never grows.
+    pub factor: u32,
+    /// Up to this part of a wait is taken off, so that things which failed together do not all come back together. 0 for none,
+    /// which is what [`new`](Self::new) gives; a wait is never longer than it says.
+    pub jitter_percent: u8,
+}
+
+// ===== impl Backoff =====
+
+impl Backoff {
+    /// Doubles from `first` to `max`, without jitter.
+    #[must_use]
+    pub const fn new(first: Duration, max: Duration) -> Self {
+        Self {
+            first,
+            max,
+            factor: 2,
+            jitter_percent: 0,
+        }
+    }
+
+    /// Always the same wait.
+    #[must_use]
+    pub const fn every(wait: Duration) -> Self {
+        Self {
+            first: wait,
+            max: wait,
+            factor: 1,
+            jitter_percent: 0,
+        }
+    }
+
+    /// The same, shortened by up to `percent` (at most 100).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::Backoff;
+    /// let wait = Duration::from_secs(100);
+    /// let backoff = Backoff::every(wait).with_jitter(20);
+    /// assert!((80..=100).contains(&backoff.delay(0, 7).as_secs()));
+    /// assert_eq!(backoff.delay(0, 7), backoff.delay(0, 7));
+    /// assert_ne!(backoff.delay(0, 7), backoff.delay(0, 8));
+    /// ```
+    #[must_use]
+    pub const fn with_jitter(mut self, percent: u8) -> Self {
+        self.jitter_percent = percent;
+        self
+    }
+
+    /// The wait after `round` timed attempts that failed, 0 for the first. The jitter is a pure function of `seed` and `round`;
+    /// a quarantine's seed is the key's hash, so two runs agree if its hasher does.
+    #[must_use]
+    pub fn delay(&self, round: u32, seed: u64) -> Duration {
+        let mut delay = self.first;
+        if self.factor > 1 && !delay.is_zero() {
+            // At most 96 rounds: then even a nanosecond, doubled, has met the end of `Duration`.
+            for _ in 0..round {
+                if delay >= self.max {
+                    break;
+                }
+                delay = delay.saturating_mul(self.factor);
+            }
+        }
+        let delay = delay.min(self.max);
+        let percent = u32::from(self.jitter_percent.min(100));
+        // 0..=1023 parts of 1024, of `percent` parts of 100.
+        let parts = (mix(seed ^ u64::from(round)) >> 54) as u32;
+        delay - delay / (100 * 1024) * (percent * parts)
+    }
+}
+
+/// The finalizer of splitmix64 (Steele, Lea and Flood, 2014): neighbouring seeds give unrelated values.
+fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(all(test, not(fingerprint_loom)))]
+mod tests {
+    use super::Backoff;
+    use std::time::Duration;
+
+    #[test]
+    fn no_setting_overflows_or_runs_long() {
+        for first in [0, 1, u64::MAX] {
+            for factor in [0, 1, 2, u32::MAX] {
+                for jitter_percent in [0, 100, 255] {
+                    let backoff = Backoff {
+                        first: Duration::from_nanos(first),
+                        max: Duration::MAX,
+                        factor,
+                        jitter_percent,
+                    };
+                    for round in [0, 1, 200, u32::MAX] {
+                        assert!(backoff.delay(round, u64::MAX) <= Duration::MAX);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cap_also_caps_the_first_wait() {
+        let backoff = Backoff::new(Duration::from_secs(9), Duration::from_secs(2));
+        assert_eq!(backoff.delay(0, 0), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn jitter_spreads_over_the_whole_of_its_share() {
+        let backoff = Backoff::every(Duration::from_secs(1_000)).with_jitter(50);
+        let waits: Vec<u64> = (0..1_000)
+            .map(|seed| backoff.delay(0, seed).as_secs())
+            .collect();
+        assert!(waits.iter().all(|wait| (500..=1_000).contains(wait)));
+        assert!(waits.iter().any(|wait| *wait < 550) && waits.iter().any(|wait| *wait > 950));
+    }
+}

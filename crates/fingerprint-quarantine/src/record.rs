@@ -1,0 +1,228 @@
+//! What is remembered of a key in trouble, and the rules. Pure: time and stamps come in, answers go out.
+//!
+//! | from | by | to |
+//! |---|---|---|
+//! | (healthy) | an unstamped attempt fails | probation |
+//! | (healthy) | a stamped attempt fails | held |
+//! | probation, held, released | the probe fails | held; stays released if that came meanwhile |
+//! | held, probation | `release` | released |
+//! | any | the probe succeeds, `forget` | (healthy) |
+//! | any | the probe is dropped | the same, without a probe |
+//!
+//! The probe is the one attempt, or look, that a key on record has out at a time.
+
+use std::time::Duration;
+
+use crate::admission::Reason;
+use crate::disturbance::Disturbance;
+use crate::held::{Held, Recovery, Standing};
+use crate::hold::Hold;
+use crate::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Record<T> {
+    started: Duration,
+    attempts: u32,
+    /// `None` on probation. Invariant: from then on always `Some`, with a stamp taken before the attempt that failed.
+    last: Option<Failed<T>>,
+    /// Set by `release`; cleared when an attempt that began after it fails.
+    released: bool,
+    /// Counts the releases, so that an attempt can tell whether one came while it was out.
+    releases: u64,
+    /// The attempt or look that is out. Invariant: nobody but its holder ends it.
+    probe: Option<u64>,
+}
+
+/// The last failure, and how long it counts.
+#[derive(Debug)]
+struct Failed<T> {
+    stamp: Arc<T>,
+    hold: Hold,
+    /// The hold's timer, with growth and jitter.
+    delay: Option<Duration>,
+    /// When it failed; moved forward to now when the clock turns out to have stepped back.
+    at: Duration,
+    /// How many timed attempts in a row have failed.
+    timed_rounds: u32,
+    disturbance: Disturbance,
+}
+
+/// One failure, as the attempt reports it.
+#[derive(Debug)]
+pub(crate) struct Failure<T> {
+    pub(crate) why: Reason,
+    pub(crate) stamp: Option<Arc<T>>,
+    /// Whether the stamp had changed right after the attempt, if somebody looked.
+    pub(crate) disturbed: Option<bool>,
+    pub(crate) hold: Hold,
+    pub(crate) now: Duration,
+}
+
+/// What may be done about a key on record.
+#[derive(Debug)]
+pub(crate) enum Ask<T> {
+    Probing,
+    Held(Held),
+    /// Go, after taking a stamp.
+    Go(Reason),
+    /// Take a stamp and compare it with this.
+    Look(Arc<T>),
+}
+
+// ===== impl Record =====
+
+impl<T> Record<T> {
+    /// The first failure of an incident.
+    pub(crate) fn new(failure: Failure<T>, seed: u64) -> Self {
+        Self {
+            started: failure.now,
+            attempts: 1,
+            last: Failed::new(failure, None, seed),
+            released: false,
+            releases: 0,
+            probe: None,
+        }
+    }
+
+    pub(crate) fn ask(&mut self, now: Duration) -> Ask<T> {
+        if self.probe.is_some() {
+            return Ask::Probing;
+        }
+        if self.released {
+            return Ask::Go(Reason::Manual);
+        }
+        let Some(last) = &mut self.last else {
+            return Ask::Go(Reason::Probation);
+        };
+        let elapsed = last.elapsed(now);
+        if elapsed >= last.hold.min_hold {
+            if last.delay.is_some_and(|delay| elapsed >= delay) {
+                return Ask::Go(Reason::Timer);
+            }
+            if last.heeds_change() {
+                return Ask::Look(Arc::clone(&last.stamp));
+            }
+        }
+        Ask::Held(self.held(now))
+    }
+
+    /// What a look came to; `None` to leave the key alone.
+    pub(crate) fn looked(&mut self, changed: bool) -> Option<Reason> {
+        if self.released {
+            return Some(Reason::Manual);
+        }
+        let last = self.last.as_mut()?;
+        last.disturbance.looked(changed);
+        (changed && last.heeds_change()).then_some(Reason::Changed)
+    }
+
+    /// The probe that began at `releases` has failed.
+    pub(crate) fn fail(&mut self, failure: Failure<T>, releases: u64, seed: u64) {
+        self.attempts = self.attempts.saturating_add(1);
+        // A release that came meanwhile wins: it may have mended what this attempt still met.
+        self.released &= self.releases != releases;
+        self.last = Failed::new(failure, self.last.take(), seed);
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.released = true;
+        self.releases = self.releases.wrapping_add(1);
+    }
+
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    pub(crate) fn recovery(&self, why: Reason, now: Duration) -> Recovery {
+        Recovery {
+            lasted: now.saturating_sub(self.started),
+            attempts: self.attempts,
+            why,
+        }
+    }
+
+    pub(crate) fn held(&self, now: Duration) -> Held {
+        let held = Held {
+            standing: Standing::Held,
+            since: now.saturating_sub(self.started),
+            attempts: self.attempts,
+            retry_in: Some(Duration::ZERO),
+            on_change: false,
+            self_disturbing: false,
+            probing: self.probe.is_some(),
+        };
+        match &self.last {
+            _ if self.released => Held {
+                standing: Standing::Released,
+                ..held
+            },
+            None => Held {
+                standing: Standing::Probation,
+                ..held
+            },
+            Some(last) => Held {
+                retry_in: last.retry_in(now),
+                on_change: last.heeds_change(),
+                self_disturbing: last.hold.on_change && !last.heeds_change(),
+                ..held
+            },
+        }
+    }
+
+    pub(crate) fn begin_probe(&mut self, id: u64) {
+        debug_assert!(self.probe.is_none(), "asked before");
+        self.probe = Some(id);
+    }
+
+    pub(crate) fn is_probed_by(&self, id: u64) -> bool {
+        self.probe == Some(id)
+    }
+
+    /// Ends the probe `id`, if it is out.
+    pub(crate) fn end_probe(&mut self, id: u64) {
+        self.probe.take_if(|probe| *probe == id);
+    }
+}
+
+// ===== impl Failed =====
+
+impl<T> Failed<T> {
+    fn new(failure: Failure<T>, before: Option<Self>, seed: u64) -> Option<Self> {
+        let before_rounds = before.as_ref().map_or(0, |before| before.timed_rounds);
+        let timed_rounds = match failure.why {
+            Reason::Timer => before_rounds.saturating_add(1),
+            Reason::Manual => 0,
+            Reason::New | Reason::Probation | Reason::Changed => before_rounds,
+        };
+        let mut disturbance = before.map_or(Disturbance::default(), |before| before.disturbance);
+        disturbance.failed(failure.disturbed);
+        Some(Self {
+            stamp: failure.stamp?,
+            hold: failure.hold,
+            delay: failure
+                .hold
+                .retry
+                .map(|retry| retry.delay(timed_rounds, seed)),
+            at: failure.now,
+            timed_rounds,
+            disturbance,
+        })
+    }
+
+    fn elapsed(&mut self, now: Duration) -> Duration {
+        // A clock that stepped back would add the whole step to the wait. So the wait begins again: one more, at most.
+        self.at = self.at.min(now);
+        now - self.at
+    }
+
+    fn retry_in(&self, now: Duration) -> Option<Duration> {
+        let elapsed = now.saturating_sub(self.at);
+        self.delay
+            .map(|delay| delay.max(self.hold.min_hold).saturating_sub(elapsed))
+    }
+
+    /// Without a timer there is nothing to fall back to, and `min_hold` is all that bounds a key which disturbs itself.
+    fn heeds_change(&self) -> bool {
+        self.hold.on_change && !(self.disturbance.is_found() && self.delay.is_some())
+    }
+}

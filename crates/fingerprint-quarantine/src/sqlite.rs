@@ -1,0 +1,193 @@
+//! What two `stat`s tell about a SQLite database, and why those two.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::file::{FileState, is_young};
+
+/// As many as Linux follows before it gives up.
+const LINKS_MAX: usize = 40;
+
+/// What a SQLite database looks like from outside: its main file, and its write-ahead log if there is something in it.
+///
+/// In WAL mode a commit, a schema change included, touches only the `-wal` file until a checkpoint; so the log belongs to the
+/// stamp. See [`WalStamp`] for which parts of it.
+///
+/// Left out on purpose: `-shm`, which every reader changes, and a log that is absent or empty, which are the same thing: a visit
+/// that only reads makes and removes both. So a failing visit leaves the stamp alone, with one exception: the last connection to close
+/// copies the log into the main file. Set `SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE` on yours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct SqliteStamp {
+    /// The database file.
+    pub main: FileState,
+    /// The write-ahead log; `None` if it is absent, empty or unreadable.
+    pub wal: Option<WalStamp>,
+}
+
+// ===== impl SqliteStamp =====
+
+impl SqliteStamp {
+    /// Looks at the database `db` once. A loop keeps a [`SqliteFiles`] instead, which has the paths ready.
+    ///
+    /// ```
+    /// use fingerprint_quarantine::SqliteStamp;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let db = dir.path().join("a.db");
+    /// assert!(SqliteStamp::of(&db).is_absent());
+    /// std::fs::write(&db, "")?;
+    /// assert!(SqliteStamp::of(&db).is_empty_file());
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn of(db: &Path) -> Self {
+        SqliteFiles::new(db).observe()
+    }
+
+    /// Whether there is no database file.
+    #[must_use]
+    pub const fn is_absent(&self) -> bool {
+        self.main.is_absent()
+    }
+
+    /// Whether the database file is there and has no content. To SQLite that is a new database; where there was one before, it is lost data.
+    #[must_use]
+    pub const fn is_empty_file(&self) -> bool {
+        self.main.is_empty_file()
+    }
+
+    /// Whether a write could still go unseen, so that an equal stamp later proves nothing; see
+    /// [`FileStamp`](crate::FileStamp).
+    #[must_use]
+    pub const fn is_young(&self) -> bool {
+        self.main.is_young() || matches!(self.wal, Some(WalStamp { young: true, .. }))
+    }
+
+    fn new(files: &SqliteFiles, now: SystemTime) -> Self {
+        Self {
+            main: FileState::of_at(&files.main, now),
+            wal: WalStamp::of_at(&files.wal, now),
+        }
+    }
+}
+
+/// What a write-ahead log with something in it looks like from outside.
+///
+/// The length alone would not do: after a checkpoint the next commit writes over the start of the log and leaves its length as it was,
+/// and only the times move. Of these ctime is left out: SQLite gives the log the owner of the database each time it opens it, if it
+/// runs as root, so every visit would move it. Nobody sets the mtime of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct WalStamp {
+    /// The device; 0 where there is none (Windows).
+    pub dev: u64,
+    /// The inode; 0 where there is none (Windows).
+    pub ino: u64,
+    /// The length in bytes, never 0.
+    pub len: u64,
+    /// When something was written to it last, in nanoseconds since 1970.
+    pub mtime_ns: i128,
+    /// Whether another write could still go unseen, as in [`FileStamp`](crate::FileStamp), but by mtime.
+    pub young: bool,
+}
+
+// ===== impl WalStamp =====
+
+impl WalStamp {
+    fn of_at(path: &Path, now: SystemTime) -> Option<Self> {
+        let state = FileState::of_at(path, now);
+        let file = state.stamp().filter(|file| file.len > 0)?;
+        Some(Self {
+            dev: file.dev,
+            ino: file.ino,
+            len: file.len,
+            mtime_ns: file.mtime_ns,
+            young: is_young(file.mtime_ns, file.mtime_ns, now),
+        })
+    }
+}
+
+/// Where a database and its log are, to look at them again and again: two `stat`s per look, and no allocation.
+///
+/// SQLite resolves a link to a database and keeps the log beside the file it leads to. This is done here once; if the link is
+/// made to lead elsewhere, the main file's stamp changes, and the log is found again after [`new`](Self::new).
+///
+/// ```
+/// use fingerprint_quarantine::SqliteFiles;
+///
+/// let dir = tempfile::tempdir()?;
+/// let files = SqliteFiles::new(&dir.path().join("a.db"));
+/// let before = files.observe();
+/// std::fs::write(files.wal(), "")?;
+/// assert_eq!(files.observe(), before, "an empty log is no log");
+/// std::fs::write(files.wal(), "frame")?;
+/// assert_ne!(files.observe(), before);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SqliteFiles {
+    main: PathBuf,
+    wal: PathBuf,
+}
+
+// ===== impl SqliteFiles =====
+
+impl SqliteFiles {
+    /// The files of the database at `db`, which need not exist. Asks the file system only whether `db` is a link.
+    #[must_use]
+    pub fn new(db: &Path) -> Self {
+        let mut wal: OsString = resolve(db).into_os_string();
+        wal.push("-wal");
+        Self {
+            main: db.to_owned(),
+            wal: wal.into(),
+        }
+    }
+
+    /// What they look like now.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "file times are wall clock times; `observe_at` takes it as an argument"
+    )]
+    pub fn observe(&self) -> SqliteStamp {
+        self.observe_at(SystemTime::now())
+    }
+
+    /// [`observe`](Self::observe) with the wall time as an argument, as in [`FileState::of_at`].
+    #[must_use]
+    pub fn observe_at(&self, now: SystemTime) -> SqliteStamp {
+        SqliteStamp::new(self, now)
+    }
+
+    /// The database file, as it was given.
+    #[must_use]
+    pub fn main(&self) -> &Path {
+        &self.main
+    }
+
+    /// The write-ahead log.
+    #[must_use]
+    pub fn wal(&self) -> &Path {
+        &self.wal
+    }
+}
+
+/// Follows links at the end of `path`. Those further up need no care: the log's path goes through them as well.
+fn resolve(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = fs::read_link(&path) else {
+            break;
+        };
+        // An absolute target replaces the whole of it.
+        path.pop();
+        path.push(target);
+    }
+    path
+}

@@ -1,0 +1,180 @@
+//! What time does: the timer and its growth, the shortest hold, and clocks that cannot be trusted.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use fingerprint_quarantine::{
+    Admission, Attempt, Backoff, FakeClock, Held, Hold, Quarantine, Reason, Standing,
+};
+
+type Boards = Quarantine<String, u32, FakeClock>;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn boards() -> (Boards, FakeClock) {
+    let clock = FakeClock::at(SECOND * 1_000);
+    (Quarantine::with_clock(clock.clone()), clock)
+}
+
+fn go(boards: &Boards, stamp: u32) -> Attempt<'_, String, u32, FakeClock, str> {
+    match boards.admit_stamped("a", stamp) {
+        Admission::Go(attempt) => attempt,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn held(boards: &Boards, stamp: u32) -> Held {
+    match boards.admit_stamped("a", stamp) {
+        Admission::Held(held) => held,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits out the timer to the nanosecond and fails again; the wait that was.
+fn fail_at_the_timer(boards: &Boards, clock: &FakeClock, hold: &Hold) -> Duration {
+    let wait = held(boards, 1).retry_in.unwrap();
+    clock.advance(wait - Duration::from_nanos(1));
+    let _ = held(boards, 1);
+    clock.advance(Duration::from_nanos(1));
+    let attempt = go(boards, 1);
+    assert_eq!(attempt.why(), Reason::Timer);
+    let _ = attempt.failed(hold);
+    wait
+}
+
+#[test]
+fn attempts_at_an_unchanged_thing_follow_b_2b_4b_up_to_the_cap() {
+    let (boards, clock) = boards();
+    let hold = Hold::until_changed().or_retry(Backoff::new(SECOND * 10, SECOND * 60));
+    let _ = go(&boards, 1).failed(&hold);
+    let waits: Vec<u64> = (0..5)
+        .map(|_| fail_at_the_timer(&boards, &clock, &hold).as_secs())
+        .collect();
+    assert_eq!(waits, [10, 20, 40, 60, 60]);
+}
+
+#[test]
+fn after_a_success_the_next_failure_starts_again_at_b() {
+    let (boards, clock) = boards();
+    let hold = Hold::for_time(Backoff::new(SECOND * 10, SECOND * 60));
+    let _ = go(&boards, 1).failed(&hold);
+    fail_at_the_timer(&boards, &clock, &hold);
+    clock.advance(SECOND * 20);
+    let recovery = go(&boards, 1).ok().unwrap();
+    assert_eq!((recovery.attempts, recovery.lasted), (2, SECOND * 30));
+    assert_eq!(go(&boards, 1).failed(&hold).retry_in, Some(SECOND * 10));
+}
+
+#[test]
+fn only_timed_attempts_make_the_wait_longer_and_a_release_makes_it_short_again() {
+    let (boards, clock) = boards();
+    let hold = Hold::until_changed().or_retry(Backoff::new(SECOND * 10, SECOND * 60));
+    let _ = go(&boards, 1).failed(&hold);
+    fail_at_the_timer(&boards, &clock, &hold);
+    clock.advance(SECOND);
+    let changed = go(&boards, 2).failed_leaving(&2, &hold);
+    assert_eq!(changed.retry_in, Some(SECOND * 20));
+    boards.release("a");
+    let released = go(&boards, 2).failed_leaving(&2, &hold);
+    assert_eq!(released.retry_in, Some(SECOND * 10));
+}
+
+#[test]
+fn a_thing_that_is_written_all_the_time_is_tried_no_more_often_than_min_hold_allows() {
+    let (boards, clock) = boards();
+    let hold = Hold::until_changed().at_least(SECOND * 30);
+    let mut tries = 0;
+    for second in 0..600 {
+        if let Admission::Go(attempt) = boards.admit_stamped("a", second) {
+            tries += 1;
+            // Nothing but the writer changes it, and that between the attempts.
+            let _ = attempt.failed_leaving(&second, &hold);
+        }
+        clock.advance(SECOND);
+    }
+    assert_eq!(tries, 600 / 30);
+}
+
+#[test]
+fn min_hold_also_outlasts_a_shorter_timer_but_not_a_person() {
+    let (boards, clock) = boards();
+    let hold = Hold::for_time(Backoff::every(SECOND)).at_least(SECOND * 5);
+    assert_eq!(go(&boards, 1).failed(&hold).retry_in, Some(SECOND * 5));
+    clock.advance(SECOND * 4);
+    assert_eq!(held(&boards, 1).retry_in, Some(SECOND));
+    boards.release("a");
+    assert_eq!(go(&boards, 1).why(), Reason::Manual);
+}
+
+#[test]
+fn a_clock_that_steps_back_costs_at_most_one_more_wait() {
+    let (boards, clock) = boards();
+    let wait = SECOND * 60;
+    let hold = Hold::until_changed()
+        .or_retry(Backoff::every(wait))
+        .at_least(SECOND);
+    let _ = go(&boards, 1).failed(&hold);
+    clock.advance(SECOND * 30);
+    clock.set(Duration::ZERO);
+    let now = held(&boards, 1);
+    assert_eq!((now.retry_in, now.since), (Some(wait), Duration::ZERO));
+    clock.advance(SECOND);
+    assert_eq!(go(&boards, 2).why(), Reason::Changed);
+    clock.advance(wait - SECOND);
+    assert_eq!(go(&boards, 1).why(), Reason::Timer);
+}
+
+#[test]
+fn a_clock_that_jumps_forward_ends_waits_and_no_more() {
+    let (boards, clock) = boards();
+    let hold = Hold::for_time(Backoff::new(SECOND, Duration::MAX));
+    let _ = go(&boards, 1).failed(&hold);
+    clock.set(Duration::MAX);
+    let attempt = go(&boards, 1);
+    assert_eq!(attempt.why(), Reason::Timer);
+    let last = attempt.failed(&hold);
+    assert_eq!(last.retry_in, Some(SECOND * 2));
+    // Time has come to its end, so the wait does not; but nothing overflows, and a person still can.
+    clock.advance(Duration::MAX);
+    assert_eq!(held(&boards, 1).retry_in, Some(SECOND * 2));
+    assert!(boards.release("a"));
+    assert!(go(&boards, 1).ok().is_some());
+}
+
+#[test]
+fn no_hold_overflows_however_long() {
+    let (boards, clock) = boards();
+    let forever = Backoff {
+        first: Duration::MAX,
+        max: Duration::MAX,
+        factor: u32::MAX,
+        jitter_percent: 255,
+    };
+    let hold = Hold::until_changed()
+        .or_retry(forever)
+        .at_least(Duration::MAX);
+    for now in [Duration::ZERO, SECOND, Duration::MAX, Duration::ZERO] {
+        clock.set(now);
+        boards.release("a");
+        assert_eq!(go(&boards, 1).failed(&hold).standing, Standing::Held);
+        let _ = held(&boards, 2).to_string();
+    }
+}
+
+#[test]
+fn keys_that_fail_together_do_not_come_back_together() {
+    let clock = FakeClock::default();
+    let retries = || -> Vec<Duration> {
+        let hasher = BuildHasherDefault::<DefaultHasher>::new();
+        let boards = Quarantine::<u32, u32, _, _>::with_clock_and_hasher(clock.clone(), hasher);
+        let hold = Hold::for_time(Backoff::every(SECOND * 100).with_jitter(20));
+        let fail = |key: u32| boards.admit_stamped(&key, 1).go().unwrap().failed(&hold);
+        (0..100).filter_map(|key| fail(key).retry_in).collect()
+    };
+    let mut waits = retries();
+    assert_eq!(waits, retries(), "the same seed, the same waits");
+    waits.sort_unstable();
+    waits.dedup();
+    assert!(waits.len() > 90, "{}", waits.len());
+    assert!(waits[0] >= SECOND * 80 && waits[waits.len() - 1] <= SECOND * 100);
+}

@@ -1,1 +1,56 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - [`Dispatcher`] ticks the boards below a [`Root`]; [`TickReport`] is what one tick did, [`Status`] what another process sees.
+//! - [`decide`] is the pure heart: [`View`] and [`Policy`] in, [`Decision`] out.
+//! - [`Store`] is one board for people and workers: create, complete, block, unblock, heartbeat.
+//! - [`Launcher`] is the seam for one's own workers; [`Gate`] is what they wait at.
+//! - [`repair`](fn@repair) is the one place that makes or mends a schema, and cannot be called without a permit.
+
+mod board;
+mod clock;
+mod config;
+mod decide;
+mod discover;
+mod dispatcher;
+mod error;
+mod lanes;
+mod ledger;
+mod lock;
+mod plan;
+mod report;
+mod resilience;
+mod root;
+mod site;
+mod status;
+mod tick;
+mod transition;
+mod view;
+mod wake;
+mod worker;
+
+pub use crate::board::{
+    Block, Comment, Complete, Detail, Drift, Event, NewTask, RepairKey, Run, Store, Summary, Work,
+    repair,
+};
+pub use crate::clock::Clock;
+pub use crate::config::{Config, Quarantine, Repair, Scope, Throttle, Worker};
+pub use crate::decide::{Decision, decide};
+pub use crate::discover::discover;
+pub use crate::dispatcher::{Builder, Dispatcher};
+pub use crate::error::{Error, ErrorKind};
+pub use crate::lock::FileLock;
+pub use crate::plan::{BoardPlan, PlanState, plan};
+pub use crate::report::{BoardFailure, BoardReport, Outcome, TickReport};
+pub use crate::root::{Board, Root, Slug};
+pub use crate::status::{
+    BoardState, BoardStatus, DispatcherState, DispatcherStatus, Health, Status,
+};
+pub use crate::transition::{Cause, Claim, Failure, Reclaim, Transition, Verdict};
+pub use crate::view::Status as TaskStatus;
+pub use crate::view::{
+    BadRow, End, HeldCounts, HeldReason, Policy, Process, Processes, StopReason, Task, View,
+};
+pub use crate::wake::Wake;
+pub use crate::worker::{CommandLauncher, Gate, Job, Launcher, WorkerCommand};

@@ -1,0 +1,443 @@
+//! Writes a decision: one transaction, every change guarded by what the decision saw.
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Result, TransactionBehavior};
+use serde_json::Value;
+
+use super::event::{self, Payload, RunEnd};
+use super::work::{self, Work};
+use crate::transition::{Cause, Claim, Failure, Reclaim, Transition, Verdict};
+use crate::view::{End, Status};
+
+/// What became of a decision.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Changes that were written.
+    pub(crate) written: Vec<Transition>,
+    /// Tasks that somebody else changed in between, or whose row refused the change: left as they are.
+    pub(crate) lost: Vec<String>,
+    /// Tasks that are now ours to start.
+    pub(crate) claimed: Vec<Work>,
+}
+
+/// Writes `transitions` and then `claims` in one transaction. A change whose guard fails is skipped; an error undoes all.
+pub(crate) fn apply(
+    db: &mut Connection,
+    transitions: &[Transition],
+    claims: &[Claim],
+    now: i64,
+) -> Result<Applied> {
+    let mut applied = Applied::default();
+    if transitions.is_empty() && claims.is_empty() {
+        return Ok(applied);
+    }
+    let mut tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for transition in transitions {
+        match guarded(&mut tx, |db| write(db, transition, now))? {
+            Some(true) => applied.written.push(transition.clone()),
+            _ => applied.lost.push(transition.task().to_owned()),
+        }
+    }
+    for claim in claims {
+        match guarded(&mut tx, |db| take(db, claim, now))?.flatten() {
+            Some(work) => applied.claimed.push(work),
+            None => applied.lost.push(claim.task.clone()),
+        }
+    }
+    tx.commit()?;
+    Ok(applied)
+}
+
+/// Writes promotions inside a transaction of the caller's.
+pub(super) fn promote(db: &Connection, promotions: &[Transition], now: i64) -> Result<()> {
+    for promotion in promotions {
+        write(db, promotion, now)?;
+    }
+    Ok(())
+}
+
+/// Runs one change in a savepoint: a row that a trigger or constraint protects costs the others nothing.
+fn guarded<T>(
+    tx: &mut rusqlite::Transaction<'_>,
+    change: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<Option<T>> {
+    let savepoint = tx.savepoint()?;
+    match change(&savepoint) {
+        Ok(done) => savepoint.commit().map(|()| Some(done)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            tracing::debug!(%error, "a row refused its change");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn write(db: &Connection, transition: &Transition, now: i64) -> Result<bool> {
+    match transition {
+        Transition::Renew {
+            task,
+            lock,
+            expires,
+        } => renew(db, task, lock, *expires),
+        Transition::Extend {
+            task,
+            lock,
+            pid,
+            expires_was,
+            expires,
+            last_heartbeat_at,
+        } => {
+            let payload = Payload::new()
+                .with("reason", "pid_alive")
+                .with("worker_pid", *pid)
+                .with("claim_lock", lock.as_str())
+                .with("claim_expires_was", *expires_was)
+                .with("claim_expires_now", *expires)
+                .with("last_heartbeat_at", *last_heartbeat_at);
+            Ok(renew(db, task, lock, *expires)? && {
+                event::append(
+                    db,
+                    task,
+                    "claim_extended",
+                    &payload,
+                    current_run(db, task)?,
+                    now,
+                )?;
+                true
+            })
+        }
+        Transition::Reclaim(reclaim) => release(db, reclaim, now),
+        Transition::Fail(failure) => fail(db, failure, now),
+        Transition::Promote { task, from } => Ok(step(db, task, *from, Status::Ready)? && {
+            event::append(db, task, "promoted", &Payload::new(), None, now)?;
+            true
+        }),
+        Transition::Demote { task } => {
+            let payload = Payload::new().with("reason", "parents_not_done");
+            Ok(step(db, task, Status::Ready, Status::Todo)? && {
+                event::append(db, task, "claim_rejected", &payload, None, now)?;
+                true
+            })
+        }
+    }
+}
+
+fn step(db: &Connection, task: &str, from: Status, to: Status) -> Result<bool> {
+    let rows = db
+        .prepare_cached("UPDATE tasks SET status = ?3 WHERE id = ?1 AND status = ?2")?
+        .execute((task, from.as_str(), to.as_str()))?;
+    Ok(rows == 1)
+}
+
+fn renew(db: &Connection, task: &str, lock: &str, expires: i64) -> Result<bool> {
+    let rows = db
+        .prepare_cached(
+            "UPDATE tasks SET claim_expires = ?3 WHERE id = ?1 AND status = 'running' AND claim_lock = ?2",
+        )?
+        .execute((task, lock, expires))?;
+    if rows == 1 {
+        db.prepare_cached(
+            "UPDATE task_runs SET claim_expires = ?2 WHERE ended_at IS NULL \
+             AND id = (SELECT current_run_id FROM tasks WHERE id = ?1)",
+        )?
+        .execute((task, expires))?;
+    }
+    Ok(rows == 1)
+}
+
+fn current_run(db: &Connection, task: &str) -> Result<Option<i64>> {
+    db.prepare_cached("SELECT current_run_id FROM tasks WHERE id = ?1")?
+        .query_row([task], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// running -> `to`, the claim cleared, guarded by the exact lock and pid.
+fn leave_running(
+    db: &Connection,
+    task: &str,
+    lock: &str,
+    pid: Option<i64>,
+    to: Status,
+) -> Result<bool> {
+    let rows = db
+        .prepare_cached(
+            "UPDATE tasks SET status = ?4, claim_lock = NULL, claim_expires = NULL, worker_pid = NULL \
+             WHERE id = ?1 AND status = 'running' AND claim_lock = ?2 AND worker_pid IS ?3",
+        )?
+        .execute((task, lock, pid, to.as_str()))?;
+    Ok(rows == 1)
+}
+
+fn release(db: &Connection, reclaim: &Reclaim, now: i64) -> Result<bool> {
+    let Reclaim {
+        task, lock, pid, ..
+    } = reclaim;
+    if !leave_running(db, task, lock, *pid, Status::Ready)? {
+        return Ok(false);
+    }
+    let ended = Payload::new()
+        .with("prev_pid", *pid)
+        .with("host_local", reclaim.host_local)
+        .with("termination_attempted", reclaim.terminated)
+        .with("terminated", reclaim.terminated)
+        .with("sigkill", false);
+    let payload = Payload::new()
+        .with("stale_lock", lock.as_str())
+        .with("worker_pid", *pid)
+        .with("claim_expires", reclaim.expires)
+        .with("last_heartbeat_at", reclaim.last_heartbeat_at)
+        .with("now", now)
+        .with("host_local", reclaim.host_local)
+        .with("heartbeat_stale", reclaim.heartbeat_stale)
+        .and(ended.clone());
+    let error = format!("stale_lock={lock}");
+    let end = RunEnd {
+        status: "reclaimed",
+        outcome: "reclaimed",
+        error: Some(&error),
+        metadata: ended,
+        ..RunEnd::default()
+    };
+    let run = event::end_run(db, task, &end, now)?;
+    event::append(db, task, "reclaimed", &payload, run, now)?;
+    Ok(true)
+}
+
+fn fail(db: &Connection, failure: &Failure, now: i64) -> Result<bool> {
+    let Failure {
+        task,
+        lock,
+        pid,
+        error,
+        ..
+    } = failure;
+    let error: String = error.chars().take(500).collect();
+    let tripped = matches!(failure.verdict, Verdict::Tripped { .. });
+    let to = if tripped {
+        Status::Blocked
+    } else {
+        Status::Ready
+    };
+    if !leave_running(db, task, lock, *pid, to)? {
+        return Ok(false);
+    }
+    let stored = match failure.verdict {
+        Verdict::Uncounted => None,
+        Verdict::Counted { failures } => Some(failures),
+        Verdict::Tripped { stored, .. } => Some(stored),
+    };
+    db.prepare_cached(
+        "UPDATE tasks SET last_failure_error = ?2, consecutive_failures = COALESCE(?3, consecutive_failures) \
+         WHERE id = ?1",
+    )?
+    .execute((task, &error, stored))?;
+    if matches!(failure.cause, Cause::TimedOut { .. }) {
+        db.prepare_cached("UPDATE tasks SET last_heartbeat_at = NULL WHERE id = ?1")?
+            .execute([task])?;
+    }
+    let told = told(failure);
+    let run = event::end_run(db, task, &run_end(failure, &told, &error), now)?;
+    // An attempt that never started leaves one event: what it led to.
+    if failure.cause != Cause::SpawnFailed || !tripped {
+        event::append(
+            db,
+            task,
+            told.kind,
+            &told.event_payload(failure, &error),
+            run,
+            now,
+        )?;
+    }
+    if let Some(payload) = gave_up(failure, &error) {
+        event::append(db, task, "gave_up", &payload.and(told.extras), run, now)?;
+    }
+    Ok(true)
+}
+
+/// A cause in the words of the board.
+struct Told {
+    kind: &'static str,
+    outcome: &'static str,
+    payload: Payload,
+    extras: Payload,
+}
+
+impl Told {
+    fn event_payload(&self, failure: &Failure, error: &str) -> Payload {
+        match failure.verdict {
+            Verdict::Counted { failures } if failure.cause == Cause::SpawnFailed => Payload::new()
+                .with("error", error)
+                .with("failures", failures),
+            _ => self.payload.clone(),
+        }
+    }
+}
+
+fn told(failure: &Failure) -> Told {
+    let who = Payload::new()
+        .with("pid", failure.pid)
+        .with("claimer", failure.lock.as_str());
+    let (kind, outcome, payload, extras) = match failure.cause {
+        Cause::Crashed(end) => {
+            let payload = match end {
+                End::Exited(code) => who
+                    .clone()
+                    .with("exit_kind", "nonzero_exit")
+                    .with("exit_code", code),
+                End::Signaled(signal) => who
+                    .clone()
+                    .with("exit_kind", "signaled")
+                    .with("exit_code", signal),
+                End::Unknown => who.clone(),
+            };
+            ("crashed", "crashed", payload, who)
+        }
+        Cause::Silent => {
+            let payload = who
+                .clone()
+                .with("exit_code", 0)
+                .with("protocol_violation", true);
+            let extras = match failure.verdict {
+                Verdict::Tripped {
+                    violations: Some((streak, limit)),
+                    ..
+                } => who
+                    .with("protocol_violations", streak)
+                    .with("protocol_violation_limit", limit),
+                _ => who,
+            };
+            ("protocol_violation", "crashed", payload, extras)
+        }
+        Cause::RateLimited => (
+            "rate_limited",
+            "rate_limited",
+            who.clone().with("exit_code", 75),
+            who,
+        ),
+        Cause::TimedOut {
+            elapsed,
+            limit,
+            sigkill,
+        } => {
+            let payload = Payload::new()
+                .with("pid", failure.pid)
+                .with("elapsed_seconds", elapsed)
+                .with("limit_seconds", limit)
+                .with("sigkill", sigkill);
+            let extras = Payload::new()
+                .with("pid", failure.pid)
+                .with("sigkill", sigkill);
+            ("timed_out", "timed_out", payload, extras)
+        }
+        Cause::SpawnFailed => (
+            "spawn_failed",
+            "spawn_failed",
+            Payload::new(),
+            Payload::new(),
+        ),
+    };
+    Told {
+        kind,
+        outcome,
+        payload,
+        extras,
+    }
+}
+
+fn run_end<'a>(failure: &Failure, told: &Told, error: &'a str) -> RunEnd<'a> {
+    let end = |outcome, metadata| RunEnd {
+        status: outcome,
+        outcome,
+        error: Some(error),
+        metadata,
+        ..RunEnd::default()
+    };
+    match (failure.cause, failure.verdict) {
+        (
+            Cause::SpawnFailed,
+            Verdict::Tripped {
+                failures,
+                limit,
+                limit_source,
+                ..
+            },
+        ) => end(
+            "gave_up",
+            Payload::new()
+                .with("failures", failures)
+                .with("trigger_outcome", told.outcome)
+                .with("effective_limit", limit)
+                .with("limit_source", limit_source),
+        ),
+        (Cause::SpawnFailed, Verdict::Counted { failures }) => {
+            end(told.outcome, Payload::new().with("failures", failures))
+        }
+        _ => end(told.outcome, told.payload.clone()),
+    }
+}
+
+fn gave_up(failure: &Failure, error: &str) -> Option<Payload> {
+    let Verdict::Tripped {
+        failures,
+        limit,
+        limit_source,
+        ..
+    } = failure.verdict
+    else {
+        return None;
+    };
+    let trigger = told(failure).outcome;
+    Some(
+        Payload::new()
+            .with("failures", failures)
+            .with("effective_limit", limit)
+            .with("limit_source", limit_source)
+            .with("error", error)
+            .with("trigger_outcome", Value::from(trigger)),
+    )
+}
+
+/// ready -> running, if it is still ready, unclaimed and without an open parent.
+fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Work>> {
+    let Claim {
+        task,
+        lock,
+        expires,
+    } = claim;
+    let leaked = current_run(db, task)?;
+    let rows = db
+        .prepare_cached(
+            "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, \
+             started_at = COALESCE(started_at, ?4), last_heartbeat_at = NULL, worker_pid = NULL \
+             WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL AND NOT EXISTS ( \
+             SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id \
+             WHERE l.child_id = ?1 AND p.status NOT IN ('done', 'archived'))",
+        )?
+        .execute((task, lock, expires, now))?;
+    if rows != 1 {
+        return Ok(None);
+    }
+    if leaked.is_some() {
+        db.prepare_cached(
+            "UPDATE task_runs SET status = 'reclaimed', outcome = 'reclaimed', ended_at = ?2, \
+             summary = COALESCE(summary, 'run left open by an earlier claim'), \
+             claim_lock = NULL, claim_expires = NULL, worker_pid = NULL WHERE id = ?1 AND ended_at IS NULL",
+        )?
+        .execute((leaked, now))?;
+    }
+    db.prepare_cached(
+        "INSERT INTO task_runs (task_id, profile, step_key, status, claim_lock, claim_expires, max_runtime_seconds, \
+         started_at) SELECT id, assignee, current_step_key, 'running', claim_lock, claim_expires, \
+         max_runtime_seconds, ?2 FROM tasks WHERE id = ?1",
+    )?
+    .execute((task, now))?;
+    let run = db.last_insert_rowid();
+    db.prepare_cached("UPDATE tasks SET current_run_id = ?2 WHERE id = ?1")?
+        .execute((task, run))?;
+    let payload = Payload::new()
+        .with("lock", lock.as_str())
+        .with("expires", *expires)
+        .with("run_id", run);
+    event::append(db, task, "claimed", &payload, Some(run), now)?;
+    work::read(db, task, run, lock).map(Some)
+}

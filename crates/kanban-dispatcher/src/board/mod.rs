@@ -1,0 +1,27 @@
+//! One board's database: all SQL is here.
+
+mod apply;
+mod event;
+mod observe;
+mod open;
+mod query;
+mod repair;
+mod schema;
+mod store;
+mod verbs;
+mod work;
+
+pub(crate) use apply::{Applied, apply};
+pub(crate) use event::run_outcome;
+pub(crate) use observe::observe;
+pub(crate) use open::{open_existing, open_read_only};
+pub(crate) use schema::drift;
+pub(crate) use store::init_lock;
+pub(crate) use work::{Started, record_started};
+
+pub use query::{Comment, Detail, Event, Run, Summary};
+pub use repair::{RepairKey, repair};
+pub use schema::Drift;
+pub use store::Store;
+pub use verbs::{Block, Complete, NewTask};
+pub use work::Work;

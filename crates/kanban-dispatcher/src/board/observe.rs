@@ -1,0 +1,206 @@
+//! Reads one board into plain data, in one read transaction.
+
+use std::collections::{HashMap, HashSet};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Result, Row};
+
+use crate::view::{BadRow, Status, Task, View};
+
+/// How far back a streak of attempts is looked for.
+const STREAK_MAX: i64 = 50;
+
+/// Times and counts outside this range are as good as its ends, and arithmetic on them cannot overflow.
+const NUMBER_MAX: i64 = 1 << 53;
+
+/// Reads every task a tick may have to act on. A row that cannot be read is set aside, not an error.
+pub(crate) fn observe(db: &Connection) -> Result<View> {
+    let snapshot = db.unchecked_transaction()?;
+    let view = read(&snapshot)?;
+    snapshot.commit()?;
+    Ok(view)
+}
+
+/// The same inside a transaction of the caller's.
+pub(super) fn read(db: &Connection) -> Result<View> {
+    let mut view = tasks(db)?;
+    let open_parents = with_open_parents(db)?;
+    let limited = rate_limited(db)?;
+    for task in &mut view.tasks {
+        task.has_open_parent = open_parents.contains(&task.id);
+        match task.status {
+            Status::Blocked => task.is_sticky = is_sticky(db, &task.id)?,
+            Status::Ready => task.rate_limited_at = limited.get(&task.id).copied(),
+            Status::Running => task.violations = silent_streak(db, &task.id)?,
+            Status::Todo => {}
+        }
+    }
+    Ok(view)
+}
+
+fn tasks(db: &Connection) -> Result<View> {
+    let mut view = View::default();
+    let mut statement = db.prepare_cached(
+        "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, t.claim_expires, \
+         t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
+         t.current_run_id, r.started_at AS run_started_at, t.workspace_kind, r.max_runtime_seconds AS run_limit \
+         FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id \
+         WHERE t.status IN ('todo', 'ready', 'running', 'blocked')",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        match task(row) {
+            Ok(task) => view.tasks.push(task),
+            Err(Unreadable::Row(bad)) => view.bad_rows.push(bad),
+            Err(Unreadable::Sqlite(error)) => return Err(error),
+        }
+    }
+    Ok(view)
+}
+
+enum Unreadable {
+    Row(BadRow),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
+    let id = text(row, "id")?.filter(|id| !id.is_empty());
+    let Some(id) = id else {
+        let reason = "the id is not text".to_owned();
+        return Err(Unreadable::Row(BadRow {
+            id: String::new(),
+            reason,
+        }));
+    };
+    let field = Fields { row, id: &id };
+    let Some(status) = text(row, "status")?.and_then(|status| Status::parse(&status)) else {
+        return Err(Unreadable::Row(BadRow {
+            id,
+            reason: "the status is unknown".to_owned(),
+        }));
+    };
+    Ok(Task {
+        status,
+        assignee: field.text("assignee")?,
+        priority: field.number("priority")?.unwrap_or(0),
+        created_at: field.number("created_at").ok().flatten().unwrap_or(0),
+        started_at: field.number("started_at")?,
+        claim_lock: field.text("claim_lock")?,
+        claim_expires: field.number("claim_expires")?,
+        worker_pid: field.number("worker_pid")?,
+        last_heartbeat_at: field.number("last_heartbeat_at")?,
+        failures: field.number("consecutive_failures")?.unwrap_or(0),
+        max_retries: field.number("max_retries")?,
+        max_runtime: field
+            .number("run_limit")?
+            .or(field.number("max_runtime_seconds")?),
+        run: field.number("current_run_id")?,
+        run_started_at: field.number("run_started_at")?,
+        workspace_kind: field
+            .text("workspace_kind")?
+            .unwrap_or_else(|| "scratch".to_owned()),
+        has_open_parent: false,
+        is_sticky: false,
+        rate_limited_at: None,
+        violations: 0,
+        id: id.clone(),
+    })
+}
+
+/// Reads fields of one row and names the field that cannot be read.
+struct Fields<'a> {
+    row: &'a Row<'a>,
+    id: &'a str,
+}
+
+impl Fields<'_> {
+    fn text(&self, column: &str) -> std::result::Result<Option<String>, Unreadable> {
+        Ok(text(self.row, column)?)
+    }
+
+    /// Accepts integers, whole reals and numeric text: older programs wrote all of them.
+    fn number(&self, column: &str) -> std::result::Result<Option<i64>, Unreadable> {
+        let number = match self.row.get_ref(column)? {
+            ValueRef::Null => return Ok(None),
+            ValueRef::Integer(value) => Some(value),
+            ValueRef::Real(value) => Some(value as i64),
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes)
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
+            ValueRef::Blob(_) => None,
+        };
+        match number {
+            Some(value) => Ok(Some(value.clamp(-NUMBER_MAX, NUMBER_MAX))),
+            None => Err(Unreadable::Row(BadRow {
+                id: self.id.to_owned(),
+                reason: format!("{column} is not a number"),
+            })),
+        }
+    }
+}
+
+fn text(row: &Row<'_>, column: &str) -> Result<Option<String>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Integer(value) => Some(value.to_string()),
+        ValueRef::Real(value) => Some(value.to_string()),
+        ValueRef::Null | ValueRef::Blob(_) => None,
+    })
+}
+
+/// A parent that is gone does not hold its child back: its row was deleted, and no one could ever finish it.
+fn with_open_parents(db: &Connection) -> Result<HashSet<String>> {
+    db.prepare_cached(
+        "SELECT DISTINCT c.id FROM tasks c JOIN task_links l ON l.child_id = c.id JOIN tasks p ON p.id = l.parent_id \
+         WHERE c.status IN ('todo', 'ready', 'blocked') AND p.status NOT IN ('done', 'archived')",
+    )?
+    .query_map([], |row| row.get(0))?
+    .collect()
+}
+
+/// Ready tasks whose newest attempt ended with "try later", and when it did.
+fn rate_limited(db: &Connection) -> Result<HashMap<String, i64>> {
+    db.prepare_cached(
+        "SELECT t.id, (SELECT CASE WHEN r.outcome = 'rate_limited' THEN CAST(r.ended_at AS INTEGER) END \
+         FROM task_runs r WHERE r.task_id = t.id AND r.ended_at IS NOT NULL \
+         ORDER BY r.ended_at DESC, r.id DESC LIMIT 1) AS at \
+         FROM tasks t WHERE t.status = 'ready' AND t.last_failure_error IS NOT NULL",
+    )?
+    .query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?
+    .filter_map(|row| row.map(|(id, at)| at.map(|at| (id, at))).transpose())
+    .collect()
+}
+
+/// Blocked by a word, not by a rule: the newest of its block and unblock events is a block.
+fn is_sticky(db: &Connection, task: &str) -> Result<bool> {
+    db.prepare_cached(
+        "SELECT COALESCE((SELECT kind = 'blocked' FROM task_events \
+         WHERE task_id = ?1 AND kind IN ('blocked', 'unblocked') ORDER BY id DESC LIMIT 1), 0)",
+    )?
+    .query_row([task], |row| row.get(0))
+}
+
+/// How many of the newest closed attempts in a row ended without a word; rate-limited ones are passed over.
+fn silent_streak(db: &Connection, task: &str) -> Result<i64> {
+    let mut statement = db.prepare_cached(
+        "SELECT outcome = 'crashed' AND (COALESCE(metadata, '') LIKE '%\"protocol_violation\": true%' \
+         OR COALESCE(error, '') LIKE '%protocol violation%') FROM task_runs \
+         WHERE task_id = ?1 AND ended_at IS NOT NULL AND COALESCE(outcome, '') <> 'rate_limited' \
+         ORDER BY ended_at DESC, id DESC LIMIT ?2",
+    )?;
+    let mut streak = 0;
+    let mut rows = statement.query((task, STREAK_MAX))?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, Option<bool>>(0)? != Some(true) {
+            break;
+        }
+        streak += 1;
+    }
+    Ok(streak)
+}

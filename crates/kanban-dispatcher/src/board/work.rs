@@ -1,0 +1,128 @@
+//! A claimed task's work: what a worker needs to know, and the writes around its start.
+
+use rusqlite::{Connection, Result, TransactionBehavior};
+
+use super::event::{self, Payload};
+
+/// A claimed task, as its worker is told about it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Work {
+    /// The task's id.
+    pub task: String,
+    /// This attempt; a worker's writes carry it, so that a stale attempt is refused.
+    pub run: i64,
+    /// The exact claim text.
+    pub lock: String,
+    /// The title.
+    pub title: String,
+    /// Whose profile the worker runs with.
+    pub profile: String,
+    /// The tenant, if any.
+    pub tenant: Option<String>,
+    /// `scratch`, `dir` or `worktree`.
+    pub workspace_kind: String,
+    /// The workspace's path, if the row names one.
+    pub workspace_path: Option<String>,
+    /// The branch, if the row names one.
+    pub branch: Option<String>,
+    /// Skills the worker is to load.
+    pub skills: Vec<String>,
+    /// The model it is to use.
+    pub model: Option<String>,
+    /// Whether it works towards a goal.
+    pub goal_mode: bool,
+    /// How many turns it has for that.
+    pub goal_turns_max: Option<i64>,
+    /// The longest this attempt may take, seconds.
+    pub max_runtime: Option<i64>,
+}
+
+/// A worker that waits at the gate: its identity is to be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Started {
+    pub(crate) task: String,
+    pub(crate) run: i64,
+    pub(crate) lock: String,
+    pub(crate) pid: u32,
+    pub(crate) workspace: String,
+}
+
+pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<Work> {
+    db.prepare_cached(
+        "SELECT title, assignee, tenant, workspace_kind, workspace_path, branch_name, skills, model_override, \
+         goal_mode, goal_max_turns, max_runtime_seconds FROM tasks WHERE id = ?1",
+    )?
+    .query_row([task], |row| {
+        let text = |column: &str| row.get::<_, Option<String>>(column).ok().flatten();
+        let number = |column: &str| row.get::<_, Option<i64>>(column).ok().flatten();
+        let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        Ok(Work {
+            task: task.to_owned(),
+            run,
+            lock: lock.to_owned(),
+            title: text("title").unwrap_or_default(),
+            profile: text("assignee").unwrap_or_default().trim().to_owned(),
+            tenant: non_empty(text("tenant")),
+            workspace_kind: text("workspace_kind").unwrap_or_else(|| "scratch".to_owned()),
+            workspace_path: non_empty(text("workspace_path")),
+            branch: non_empty(text("branch_name")),
+            skills: skills(text("skills").as_deref()),
+            model: non_empty(text("model_override")),
+            goal_mode: number("goal_mode").is_some_and(|mode| mode != 0),
+            goal_turns_max: number("goal_max_turns"),
+            max_runtime: number("max_runtime_seconds"),
+        })
+    })
+}
+
+/// A JSON array of names; anything else means none, as the peer reads it.
+fn skills(json: Option<&str>) -> Vec<String> {
+    let names: Vec<String> = json
+        .and_then(|json| serde_json::from_str(json).ok())
+        .unwrap_or_default();
+    names
+        .into_iter()
+        .filter(|name| !name.trim().is_empty())
+        .collect()
+}
+
+/// Commits the identities of started workers, in one transaction. Those whose claim is gone come back: their gates must not open.
+pub(crate) fn record_started(
+    db: &mut Connection,
+    started: &[Started],
+    now: i64,
+) -> Result<Vec<String>> {
+    let mut lost = Vec::new();
+    if started.is_empty() {
+        return Ok(lost);
+    }
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for worker in started {
+        let Started {
+            task,
+            run,
+            lock,
+            pid,
+            workspace,
+        } = worker;
+        let rows = tx
+            .prepare_cached(
+                "UPDATE tasks SET worker_pid = ?4, workspace_path = ?5 WHERE id = ?1 AND status = 'running' \
+                 AND current_run_id = ?2 AND claim_lock = ?3",
+            )?
+            .execute((task, run, lock, pid, workspace))?;
+        if rows != 1 {
+            lost.push(task.clone());
+            continue;
+        }
+        tx.prepare_cached(
+            "UPDATE task_runs SET worker_pid = ?2 WHERE id = ?1 AND ended_at IS NULL",
+        )?
+        .execute((run, pid))?;
+        let payload = Payload::new().with("pid", *pid);
+        event::append(&tx, task, "spawned", &payload, Some(*run), now)?;
+    }
+    tx.commit()?;
+    Ok(lost)
+}

@@ -1,0 +1,125 @@
+//! The decision: a pure function from what a board is to what should be done about it.
+//!
+//! All scheduling rules live here. The order is the peer's: ends and expiries of running tasks first, then promotion, then
+//! the ready column, so that what one step frees the next can use in the same tick.
+
+mod breaker;
+mod ready;
+mod running;
+
+use crate::board::Work;
+use crate::transition::{Cause, Claim, Failure, Transition, Verdict};
+use crate::view::{HeldCounts, HeldReason, Policy, Processes, Status, StopReason, Task, View};
+
+/// What to do about one board now.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Decision {
+    /// Changes to write, in order.
+    pub transitions: Vec<Transition>,
+    /// Tasks to claim and start, best first.
+    pub claims: Vec<Claim>,
+    /// Workers to ask to stop.
+    pub stops: Vec<(String, StopReason)>,
+    /// Ready tasks that stay, counted by reason.
+    pub held: HeldCounts,
+    /// The earliest instant (unix seconds) at which time alone can change this decision.
+    pub next_due: Option<i64>,
+}
+
+/// Decides what to do about a board.
+///
+/// Pure: the same view, processes, policy and time give the same decision, and nothing is read, written or signalled.
+/// Linear in the number of tasks, apart from sorting the ready ones.
+///
+/// # Examples
+/// ```
+/// use kanban_dispatcher::{Policy, Processes, View, decide};
+///
+/// let policy = Policy {
+///     lock: "rs.host:1:a".into(), our_prefix: "rs.host:".into(), peer_prefix: "host:".into(),
+///     claim_ttl: 900, renew_before: 300, failure_limit: 2, crash_grace: 30, cooldown: 300,
+///     board_cap: None, spawnable: ["coder".to_owned()].into(),
+/// };
+/// let decision = decide(&View::default(), &Processes::new(), &policy, 1_000);
+/// assert!(decision.transitions.is_empty() && decision.claims.is_empty());
+/// ```
+#[must_use]
+pub fn decide(view: &View, processes: &Processes, policy: &Policy, now: i64) -> Decision {
+    let mut decision = Decision::default();
+    let mut tasks = view.tasks.clone();
+
+    let shared_ends = breaker::shared_ends(&tasks, processes);
+    for task in tasks
+        .iter_mut()
+        .filter(|task| task.status == Status::Running)
+    {
+        running::judge(task, processes, policy, &shared_ends, now, &mut decision);
+    }
+    for task in &mut tasks {
+        promote(task, policy.failure_limit, &mut decision);
+    }
+    ready::choose(&tasks, policy, now, &mut decision);
+
+    if !view.bad_rows.is_empty() {
+        let count = u32::try_from(view.bad_rows.len()).unwrap_or(u32::MAX);
+        decision.held.insert(HeldReason::BadRow, count);
+    }
+    decision
+}
+
+/// What a worker that could not be started means for its task: a failure that the breaker counts.
+pub(crate) fn start_failed(view: &View, work: &Work, error: &str, policy: &Policy) -> Transition {
+    let task = view.tasks.iter().find(|task| task.id == work.task);
+    let verdict = task.map_or(Verdict::Uncounted, |task| {
+        breaker::count(task, policy, None)
+    });
+    Transition::Fail(Failure {
+        task: work.task.clone(),
+        lock: work.lock.clone(),
+        pid: None,
+        cause: Cause::SpawnFailed,
+        error: error.to_owned(),
+        verdict,
+    })
+}
+
+/// The promotions alone: what a change of one task makes possible for others.
+pub(crate) fn promotions(view: View, failure_limit: i64) -> Vec<Transition> {
+    let mut decision = Decision::default();
+    for mut task in view.tasks {
+        promote(&mut task, failure_limit, &mut decision);
+    }
+    decision.transitions
+}
+
+/// todo or blocked -> ready when every parent is done or archived, unless a person blocked it or the breaker did.
+fn promote(task: &mut Task, failure_limit: i64, decision: &mut Decision) {
+    let waits = match task.status {
+        Status::Todo => false,
+        Status::Blocked => {
+            task.is_sticky || task.failures >= task.max_retries.unwrap_or(failure_limit)
+        }
+        Status::Ready | Status::Running => return,
+    };
+    if waits || task.has_open_parent {
+        return;
+    }
+    let from = std::mem::replace(&mut task.status, Status::Ready);
+    decision.transitions.push(Transition::Promote {
+        task: task.id.clone(),
+        from,
+    });
+}
+
+impl Decision {
+    fn due(&mut self, at: i64) {
+        self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
+    }
+
+    fn hold(&mut self, reason: HeldReason) {
+        *self.held.entry(reason).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Which boards are there: a sorted look at the directories, which creates and opens no database.
+
+use std::io;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::root::{Board, Root, Slug};
+
+#[derive(Deserialize, Default)]
+struct Metadata {
+    #[serde(default)]
+    archived: bool,
+}
+
+/// The boards below `root` in the peer's order: `default` first, then the others by name; archived ones are left out.
+///
+/// A board other than `default` exists if its directory holds `board.json` or `kanban.db`. Names that are no slug are passed over.
+///
+/// # Errors
+/// The boards' directory exists but cannot be listed.
+///
+/// # Examples
+/// ```
+/// use kanban_dispatcher::{Root, discover};
+///
+/// let dir = tempfile::tempdir()?;
+/// std::fs::create_dir_all(dir.path().join("kanban/boards/shop"))?;
+/// std::fs::write(dir.path().join("kanban/boards/shop/board.json"), "{}")?;
+/// let boards = discover(&Root::at(dir.path()))?;
+/// let names: Vec<_> = boards.iter().map(|board| board.slug().as_str()).collect();
+/// assert_eq!(names, ["default", "shop"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn discover(root: &Root) -> Result<Vec<Board>, Error> {
+    let dir = root.boards_dir();
+    let failed = |error| Error::io(format!("list the boards in {}", dir.display()), error);
+    let mut slugs = Vec::new();
+    match std::fs::read_dir(&dir) {
+        Ok(entries) => {
+            for entry in entries {
+                let name = entry.map_err(failed)?.file_name();
+                if let Some(slug) = name.to_str().and_then(|name| name.parse::<Slug>().ok()) {
+                    slugs.push(slug);
+                }
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    slugs.retain(|slug| !slug.is_default());
+    slugs.sort();
+    slugs.dedup();
+    let others = slugs.iter().map(|slug| root.board(slug)).filter(exists);
+    let default = root.board(&Slug::default());
+    Ok(std::iter::once(default)
+        .chain(others)
+        .filter(|board| !is_archived(board))
+        .collect())
+}
+
+fn exists(board: &Board) -> bool {
+    board.metadata().exists() || board.db().exists()
+}
+
+/// A malformed `board.json` means defaults, as the peer reads it.
+fn is_archived(board: &Board) -> bool {
+    std::fs::read(board.metadata())
+        .ok()
+        .and_then(|text| serde_json::from_slice::<Metadata>(&text).ok())
+        .unwrap_or_default()
+        .archived
+}

@@ -1,0 +1,100 @@
+//! Leadership and settings: what is asked anew before each tick.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Dispatcher;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::lock::FileLock;
+use crate::report::TickReport;
+use crate::root::Root;
+
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    pub(super) path: PathBuf,
+    /// What was last wrong with it, so that it is said once.
+    pub(super) error: Option<String>,
+}
+
+impl Dispatcher {
+    /// Holds the root's lock, or says why not. A lock on a file that is no longer at its path keeps nobody out.
+    pub(super) fn lead(&mut self) -> Result<(), Error> {
+        if self.lock.as_ref().is_some_and(FileLock::is_current) {
+            self.open_ledger();
+            return Ok(());
+        }
+        self.lock = None;
+        let path = self.site.root.dispatcher_lock();
+        let failed = |error| Error::io(format!("take the lock {}", path.display()), error);
+        make_kanban_dir(&self.site.root).map_err(failed)?;
+        let Some(lock) = FileLock::try_acquire(&path).map_err(failed)? else {
+            let what = format!("take {}: another dispatcher holds it", path.display());
+            return Err(Error::new(ErrorKind::Busy, what));
+        };
+        self.lock = Some(lock);
+        self.is_shut_down = false;
+        if self.standby.take().is_some() {
+            tracing::info!("dispatcher takes over");
+        }
+        self.open_ledger();
+        self.site.workers.adopt(self.site.ledger.workers());
+        Ok(())
+    }
+
+    /// Fails closed: nothing is dispatched without the lock, and the next tick asks again.
+    pub(super) fn stand_by(&mut self, error: &Error) -> TickReport {
+        let why = error.chain();
+        if self.standby.as_ref() != Some(&why) {
+            tracing::warn!("dispatcher stands by: {why}");
+            self.standby = Some(why.clone());
+        }
+        TickReport::standby(why)
+    }
+
+    fn open_ledger(&mut self) {
+        match self.site.ledger.open(&self.site.root) {
+            Ok(()) => self.ledger_error = None,
+            Err(error) => {
+                let text = error.chain();
+                if self.ledger_error.as_ref() != Some(&text) {
+                    tracing::error!(
+                        "the ledger cannot be used: {text}; dispatching goes on without it"
+                    );
+                    self.ledger_error = Some(text);
+                }
+            }
+        }
+    }
+
+    pub(super) fn reload(&mut self) {
+        let Some(file) = &mut self.config_file else {
+            return;
+        };
+        match Config::load(&file.path) {
+            Ok(config) => {
+                file.error = None;
+                if config != *self.config {
+                    tracing::info!(file = %file.path.display(), "settings changed");
+                    self.config = Arc::new(config);
+                }
+            }
+            Err(error) => {
+                let text = error.chain();
+                if file.error.as_ref() != Some(&text) {
+                    tracing::error!("settings stay as they were: {text}");
+                    file.error = Some(text);
+                }
+            }
+        }
+    }
+}
+
+/// `kanban/` below an existing root: the one directory that every program here makes.
+fn make_kanban_dir(root: &Root) -> std::io::Result<()> {
+    let dir: &Path = &root.dir().join("kanban");
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,311 @@
+//! The dispatcher: takes the root's lock, ticks every board on its lanes, waits, and ends without losing a count.
+
+mod builder;
+mod lead;
+
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+pub use self::builder::Builder;
+
+use self::lead::ConfigFile;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::discover::discover;
+use crate::lanes::Lanes;
+use crate::ledger::publish;
+use crate::lock::FileLock;
+use crate::report::{BoardReport, Outcome, TickReport};
+use crate::root::{Board, Root, Slug};
+use crate::site::Site;
+use crate::tick::state::BoardState;
+use crate::tick::{Tick, panicked, tick_board};
+use crate::view::HeldReason;
+use crate::wake::Wake;
+use crate::worker::Gate;
+
+/// How often workers are looked at between ticks when nobody tells of their ends: adopted ones end unheard.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Starts work on the boards below one root, and keeps everybody honest about it.
+///
+/// One per root: a second one stands by until the first has ended, and a peer's gateway counts as one.
+///
+/// # Examples
+/// ```
+/// use kanban_dispatcher::{Clock, Config, Dispatcher, NewTask, Root, Slug, Store};
+///
+/// let dir = tempfile::tempdir()?;
+/// let root = Root::at(dir.path());
+/// let mut store = Store::init(&root.board(&Slug::default()), &Clock::system())?;
+/// store.create(&NewTask { title: "greet".into(), assignee: Some("anyone".into()), ..NewTask::default() })?;
+///
+/// let config = "worker = { command = [\"echo\", \"{task}\"], require_profile = false }";
+/// let mut dispatcher = Dispatcher::new(root, Config::from_toml(config)?);
+/// assert_eq!(dispatcher.tick().started(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Dispatcher {
+    site: Arc<Site>,
+    config: Arc<Config>,
+    config_file: Option<ConfigFile>,
+    lock: Option<FileLock>,
+    lanes: Lanes<(Box<BoardState>, BoardReport)>,
+    /// `None` while a lane has the state.
+    states: HashMap<Slug, Option<Box<BoardState>>>,
+    /// Boards that could start more if there were room.
+    wanting: HashSet<Slug>,
+    started_at: i64,
+    ticks: usize,
+    standby: Option<String>,
+    ledger_error: Option<String>,
+    /// Whoever runs it can stop it.
+    wake: Wake,
+    is_shut_down: bool,
+}
+
+// ===== impl Dispatcher =====
+
+impl Dispatcher {
+    /// A dispatcher that starts the configured command on the machine's clock.
+    #[must_use]
+    pub fn new(root: Root, config: Config) -> Self {
+        Self::builder(root, config).build()
+    }
+
+    /// A dispatcher with other parts.
+    #[must_use]
+    pub fn builder(root: Root, config: Config) -> Builder {
+        Builder {
+            root,
+            config,
+            clock: Clock::system(),
+            gate: Gate::shell(),
+            launcher: None,
+            config_file: None,
+        }
+    }
+
+    /// One pass over all boards. Never fails: what goes wrong stays on its board and in the report.
+    pub fn tick(&mut self) -> TickReport {
+        self.reload();
+        self.tick_some(None)
+    }
+
+    /// Ticks at the configured interval, and sooner where a worker has ended, until `wake` says stop. Then shuts down.
+    pub fn run(&mut self, wake: &Wake) {
+        self.wake = wake.clone();
+        tracing::info!(root = %self.site.root.dir().display(), "dispatcher starts");
+        let mut next = self.site.clock.monotonic();
+        while !wake.is_stopped() {
+            let now = self.site.clock.monotonic();
+            if now >= next {
+                self.tick();
+                next = now + self.config.dispatch_interval_seconds;
+            } else if self.lock.is_some() {
+                let mut news: HashSet<Slug> = self.site.workers.poll(now).into_iter().collect();
+                if !news.is_empty() {
+                    // An end frees a place: the boards that wait for one are concerned too.
+                    news.extend(self.wanting.iter().cloned());
+                    self.tick_some(Some(&news));
+                }
+            }
+            let now = self.site.clock.monotonic();
+            let mut wait = next.saturating_sub(now).min(LOOK_EVERY);
+            if let Some(step) = self.site.workers.next_step() {
+                wait = wait.min(step.saturating_sub(now));
+            }
+            wake.wait(wait);
+        }
+        self.shut_down();
+    }
+
+    /// Tells every outstanding count and gives up the lock. Workers go on; the next dispatcher adopts them.
+    pub fn shut_down(&mut self) {
+        if std::mem::replace(&mut self.is_shut_down, true) {
+            return;
+        }
+        self.site.resilience.drain();
+        if self.lock.is_some() {
+            self.publish(&[], "stopped", true);
+            let workers = self.site.workers.alive();
+            tracing::info!(workers, "dispatcher ends; workers go on");
+        }
+        self.lock = None;
+    }
+
+    /// How many log lines were written for failures and how many held back, over this dispatcher's life.
+    #[must_use]
+    pub fn log_totals(&self) -> keyed_log_throttle::Totals {
+        self.site.resilience.totals()
+    }
+
+    /// How many of this dispatcher's worker processes have not ended.
+    #[must_use]
+    pub fn workers_alive(&self) -> usize {
+        self.site.workers.alive()
+    }
+
+    // ----- one tick -----
+
+    fn tick_some(&mut self, only: Option<&HashSet<Slug>>) -> TickReport {
+        if let Err(error) = self.lead() {
+            return self.stand_by(&error);
+        }
+        self.site.workers.poll(self.site.clock.monotonic());
+        let boards = match discover(&self.site.root) {
+            Ok(boards) => boards,
+            // Without the list no board may be taken for removed.
+            Err(error) => return self.stand_by(&error),
+        };
+        self.bring_home();
+        self.drop_removed(&boards);
+        let served: Vec<Board> = boards
+            .into_iter()
+            .filter(|board| only.is_none_or(|only| only.contains(board.slug())))
+            .collect();
+        let mut reports = self.tick_boards(&served);
+        self.site.resilience.sweep();
+        // In the order of discovery, whichever lane was first.
+        let reports: Vec<BoardReport> = served
+            .iter()
+            .map(|board| {
+                let late = || BoardReport::new(board.slug(), Outcome::Busy);
+                reports.remove(board.slug()).unwrap_or_else(late)
+            })
+            .collect();
+        for report in &reports {
+            if report.held.contains_key(&HeldReason::HostCap) {
+                self.wanting.insert(report.slug.clone());
+            } else {
+                self.wanting.remove(&report.slug);
+            }
+        }
+        self.publish(&reports, "serving", only.is_some());
+        self.ticks += 1;
+        TickReport {
+            standby: None,
+            boards: reports,
+        }
+    }
+
+    fn tick_boards(&mut self, boards: &[Board]) -> HashMap<Slug, BoardReport> {
+        let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
+        let room = config
+            .workers_max
+            .get()
+            .saturating_sub(site.workers.alive());
+        let tick = Arc::new(Tick {
+            now: site.clock.unix(),
+            monotonic: site.clock.monotonic(),
+            room: AtomicUsize::new(room),
+            wake: self.wake.clone(),
+            site,
+            config,
+        });
+        // Another board is first each time, so that the first ones do not take all the room for ever.
+        let first = if boards.is_empty() {
+            0
+        } else {
+            self.ticks % boards.len()
+        };
+        for board in boards[first..].iter().chain(&boards[..first]) {
+            let state = self
+                .states
+                .entry(board.slug().clone())
+                .or_insert_with(|| Some(Box::new(BoardState::new(board.clone()))));
+            let Some(mut state) = state.take() else {
+                continue;
+            };
+            let tick = Arc::clone(&tick);
+            self.lanes.submit(move || {
+                let report = catch_unwind(AssertUnwindSafe(|| tick_board(&tick, &mut state)))
+                    .unwrap_or_else(|payload| panicked(&tick, &mut state, &text(&*payload)));
+                (state, report)
+            });
+        }
+        let done = self.lanes.finish(self.config.board_deadline_seconds);
+        done.into_iter()
+            .map(|(state, report)| {
+                let slug = report.slug.clone();
+                self.states.insert(slug.clone(), Some(state));
+                (slug, report)
+            })
+            .collect()
+    }
+
+    /// Takes back the states of boards whose earlier turn was given up on.
+    fn bring_home(&mut self) {
+        for (mut state, report) in self.lanes.late() {
+            match self.states.get_mut(&report.slug) {
+                Some(home) => *home = Some(state),
+                // Removed meanwhile.
+                None => state.close(&self.site),
+            }
+        }
+    }
+
+    /// A removed board takes everything that was kept about it along.
+    fn drop_removed(&mut self, boards: &[Board]) {
+        let there: HashSet<&Slug> = boards.iter().map(Board::slug).collect();
+        let gone: Vec<Slug> = self
+            .states
+            .keys()
+            .filter(|slug| !there.contains(slug))
+            .cloned()
+            .collect();
+        for slug in gone {
+            tracing::info!(board = %slug, "board was removed");
+            if let Some(mut state) = self.states.remove(&slug).flatten() {
+                state.close(&self.site);
+            }
+            self.wanting.remove(&slug);
+            self.site.resilience.forget(&slug);
+            let grace = self.config.worker.stop_grace_seconds;
+            self.site
+                .workers
+                .stop_board(&slug, self.site.clock.monotonic(), grace);
+        }
+        let ended = self
+            .site
+            .workers
+            .forget_unserved(|slug| there.contains(slug));
+        self.site.ledger.forget_workers(&ended);
+    }
+
+    fn publish(&mut self, reports: &[BoardReport], state: &str, keep_others: bool) {
+        let rows: Vec<_> = reports
+            .iter()
+            .map(|report| {
+                let state = self.states.get(&report.slug).and_then(Option::as_deref);
+                publish::board_row(&self.site, report, state)
+            })
+            .collect();
+        let dispatcher = publish::dispatcher_row(
+            &self.site,
+            state,
+            self.started_at,
+            self.config.dispatch_interval_seconds,
+        );
+        self.site.ledger.publish(&dispatcher, &rows, keep_others);
+    }
+}
+
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}

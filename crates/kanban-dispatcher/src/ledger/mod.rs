@@ -1,0 +1,329 @@
+//! The dispatcher's own state, beside the boards and never in them: what must survive a restart, and what `status` shows.
+
+pub(crate) mod publish;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
+
+use crate::root::{Root, Slug};
+use crate::worker::{Adopted, Identity, boot_id};
+
+/// Everything in the ledger, as one script: it is made at once or not at all.
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS dispatcher (
+    id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL, pid INTEGER NOT NULL, start INTEGER NOT NULL,
+    started_at INTEGER NOT NULL, last_tick INTEGER NOT NULL, interval_ms INTEGER NOT NULL, note TEXT);
+CREATE TABLE IF NOT EXISTS boards (
+    slug TEXT PRIMARY KEY, outcome TEXT NOT NULL, class TEXT, code INTEGER, reason TEXT, missing TEXT, since INTEGER,
+    next_retry INTEGER, repair_attempts INTEGER NOT NULL DEFAULT 0, last_tick INTEGER,
+    ready INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0, held TEXT NOT NULL DEFAULT '{}',
+    suppressed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS repairs (
+    slug TEXT NOT NULL, missing TEXT NOT NULL, stamp TEXT NOT NULL, attempts INTEGER NOT NULL,
+    PRIMARY KEY (slug, missing));
+CREATE TABLE IF NOT EXISTS workers (
+    slug TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, pid INTEGER NOT NULL, start INTEGER NOT NULL,
+    boot_id TEXT NOT NULL, PRIMARY KEY (slug, task, run));
+";
+
+/// How long a reader or writer of the ledger waits for another.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// The ledger, or none when it cannot be used: then everything goes on without it, and it is tried again at each tick.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    db: Mutex<Option<Connection>>,
+}
+
+/// One board's line in the ledger.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BoardRow {
+    pub(crate) slug: String,
+    pub(crate) outcome: String,
+    pub(crate) class: Option<String>,
+    pub(crate) code: Option<i32>,
+    pub(crate) reason: Option<String>,
+    pub(crate) missing: Option<String>,
+    pub(crate) since: Option<i64>,
+    pub(crate) next_retry: Option<i64>,
+    pub(crate) repair_attempts: i64,
+    pub(crate) last_tick: Option<i64>,
+    pub(crate) ready: u32,
+    pub(crate) running: u32,
+    pub(crate) held: String,
+    pub(crate) suppressed: u64,
+}
+
+/// The dispatcher's own line.
+#[derive(Debug, Clone)]
+pub(crate) struct DispatcherRow {
+    pub(crate) state: String,
+    pub(crate) identity: Identity,
+    pub(crate) started_at: i64,
+    pub(crate) last_tick: i64,
+    pub(crate) interval: Duration,
+    pub(crate) note: Option<String>,
+}
+
+// ===== impl Ledger =====
+
+impl Ledger {
+    /// A ledger that is not open yet.
+    pub(crate) const fn closed() -> Self {
+        Self {
+            db: Mutex::new(None),
+        }
+    }
+
+    /// Opens the ledger if it is not open; makes it if it is not there.
+    pub(crate) fn open(&self, root: &Root) -> std::result::Result<(), crate::Error> {
+        let mut db = self.lock();
+        if db.is_none() {
+            *db = Some(make(&root.ledger())?);
+        }
+        Ok(())
+    }
+
+    /// Opens an existing ledger for reading; nothing is made.
+    pub(crate) fn read(root: &Root) -> Result<Option<Connection>> {
+        let path = root.ledger();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        db.busy_timeout(BUSY)?;
+        db.pragma_update(None, "query_only", true)?;
+        Ok(Some(db))
+    }
+
+    /// Runs `f` on the open ledger; `None` without one. A failure closes it, so that the next tick opens it afresh.
+    fn with<T>(&self, f: impl FnOnce(&mut Connection) -> Result<T>) -> Option<T> {
+        let mut db = self.lock();
+        match f(db.as_mut()?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::debug!(%error, "the ledger could not be used");
+                *db = None;
+                None
+            }
+        }
+    }
+
+    /// Commits who the processes behind the gate are.
+    pub(crate) fn record_workers(&self, slug: &Slug, workers: &[(&str, i64, Identity)]) {
+        self.with(|db| {
+            let tx = db.transaction()?;
+            let boot = boot_id();
+            for (task, run, Identity { pid, start }) in workers {
+                tx.prepare_cached(
+                    "INSERT OR REPLACE INTO workers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute((
+                    slug.as_str(),
+                    task,
+                    run,
+                    pid,
+                    start.cast_signed(),
+                    &boot,
+                ))?;
+            }
+            tx.commit()
+        });
+    }
+
+    pub(crate) fn forget_workers(&self, ended: &[(Slug, String, i64)]) {
+        if ended.is_empty() {
+            return;
+        }
+        self.with(|db| {
+            let tx = db.transaction()?;
+            for (slug, task, run) in ended {
+                tx.prepare_cached(
+                    "DELETE FROM workers WHERE slug = ?1 AND task = ?2 AND run = ?3",
+                )?
+                .execute((slug.as_str(), task, run))?;
+            }
+            tx.commit()
+        });
+    }
+
+    /// The workers of an earlier dispatcher. Those of an earlier boot are certainly gone: their pids mean nothing now.
+    pub(crate) fn workers(&self) -> Vec<Adopted> {
+        self.with(|db| read_workers(db)).unwrap_or_default()
+    }
+
+    /// Counts one more repair of this damage and says how many that makes; 1 without a ledger.
+    ///
+    /// The count starts anew when the file has changed since the last attempt.
+    pub(crate) fn count_repair(&self, slug: &Slug, missing: &str, stamp: &str) -> i64 {
+        self.with(|db| {
+            db.query_row(
+                "INSERT INTO repairs VALUES (?1, ?2, ?3, 1) ON CONFLICT (slug, missing) DO UPDATE SET \
+                 attempts = CASE stamp WHEN excluded.stamp THEN attempts + 1 ELSE 1 END, stamp = excluded.stamp \
+                 RETURNING attempts",
+                (slug.as_str(), missing, stamp),
+                |row| row.get(0),
+            )
+        })
+        .unwrap_or(1)
+    }
+
+    /// Takes the count of a repair back that did not run.
+    pub(crate) fn refund_repair(&self, slug: &Slug, missing: &str) {
+        self.with(|db| {
+            db.execute(
+                "UPDATE repairs SET attempts = max(attempts - 1, 0) WHERE slug = ?1 AND missing = ?2",
+                (slug.as_str(), missing),
+            )
+        });
+    }
+
+    /// The damage is healed: its count is over.
+    pub(crate) fn forget_repair(&self, slug: &Slug, missing: &str) {
+        self.with(|db| {
+            db.execute(
+                "DELETE FROM repairs WHERE slug = ?1 AND missing = ?2",
+                (slug.as_str(), missing),
+            )
+        });
+    }
+
+    /// Writes what `status` shows, in one transaction; `keep_others` leaves the rows of boards that are not among `rows`.
+    pub(crate) fn publish(&self, dispatcher: &DispatcherRow, rows: &[BoardRow], keep_others: bool) {
+        self.with(|db| {
+            let tx = db.transaction()?;
+            if !keep_others {
+                tx.execute("DELETE FROM boards", [])?;
+            }
+            for row in rows {
+                insert(&tx, row)?;
+            }
+            let row = dispatcher;
+            tx.prepare_cached(
+                "INSERT OR REPLACE INTO dispatcher VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute((
+                &row.state,
+                row.identity.pid,
+                row.identity.start.cast_signed(),
+                row.started_at,
+                row.last_tick,
+                u64::try_from(row.interval.as_millis())
+                    .unwrap_or(u64::MAX)
+                    .cast_signed(),
+                &row.note,
+            ))?;
+            tx.commit()
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) fn read_workers(db: &Connection) -> Result<Vec<Adopted>> {
+    db.prepare(
+        "SELECT slug, task, run, pid, CASE boot_id WHEN ?1 THEN start ELSE -1 END FROM workers",
+    )?
+    .query_map([boot_id()], |row| {
+        let slug: String = row.get(0)?;
+        let start = row.get::<_, i64>(4)?.cast_unsigned();
+        let identity = Identity {
+            pid: row.get(3)?,
+            start,
+        };
+        let (task, run) = (row.get(1)?, row.get(2)?);
+        Ok(slug.parse().ok().map(|slug| Adopted {
+            slug,
+            task,
+            run,
+            identity,
+        }))
+    })?
+    .filter_map(Result::transpose)
+    .collect()
+}
+
+/// The dispatcher's line, as another process reads it.
+pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> {
+    db.query_row(
+        "SELECT state, pid, start, started_at, last_tick, interval_ms, note FROM dispatcher",
+        [],
+        |row| {
+            let start = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(DispatcherRow {
+                state: row.get(0)?,
+                identity: Identity {
+                    pid: row.get(1)?,
+                    start,
+                },
+                started_at: row.get(3)?,
+                last_tick: row.get(4)?,
+                interval: Duration::from_millis(row.get::<_, i64>(5)?.cast_unsigned()),
+                note: row.get(6)?,
+            })
+        },
+    )
+    .optional()
+}
+
+/// The boards' lines, as another process reads them.
+pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
+    db.prepare(
+        "SELECT slug, outcome, class, code, reason, missing, since, next_retry, repair_attempts, last_tick, ready, \
+         running, held, suppressed FROM boards ORDER BY slug <> 'default', slug",
+    )?
+    .query_map([], |row| {
+        Ok(BoardRow {
+            slug: row.get(0)?,
+            outcome: row.get(1)?,
+            class: row.get(2)?,
+            code: row.get(3)?,
+            reason: row.get(4)?,
+            missing: row.get(5)?,
+            since: row.get(6)?,
+            next_retry: row.get(7)?,
+            repair_attempts: row.get(8)?,
+            last_tick: row.get(9)?,
+            ready: row.get(10)?,
+            running: row.get(11)?,
+            held: row.get(12)?,
+            suppressed: row.get::<_, i64>(13)?.cast_unsigned(),
+        })
+    })?
+    .collect()
+}
+
+fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(rusqlite::params![
+        row.slug, row.outcome, row.class, row.code, row.reason, row.missing, row.since, row.next_retry,
+        row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
+    ])
+}
+
+fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
+    let failed = || format!("open the ledger {}", path.display());
+    if let Some(dir) = path.parent() {
+        // Only below an existing `kanban/`: the caller holds the lock file there.
+        std::fs::create_dir_all(dir).map_err(|error| crate::Error::io(failed(), error))?;
+    }
+    let open = || -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut db = Connection::open_with_flags(path, flags)?;
+        db.busy_timeout(BUSY)?;
+        // NORMAL: a commit survives a killed process, and after a power failure every identity in here is void anyway.
+        db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = NORMAL;")?;
+        let tx = db.transaction()?;
+        tx.execute_batch(SCHEMA)?;
+        tx.commit()?;
+        Ok(db)
+    };
+    open().map_err(|error| crate::Error::new(crate::ErrorKind::Sqlite, failed()).because(error))
+}

@@ -1,0 +1,53 @@
+//! A tick's outcome as the ledger keeps it, for `status` in another process.
+
+use std::time::Duration;
+
+use super::{BoardRow, DispatcherRow};
+use crate::report::{BoardReport, held_by_reason};
+use crate::site::Site;
+use crate::tick::state::{BoardState, LastKnown};
+use crate::worker::Identity;
+
+/// One board's line; `state` is missing while a lane that hangs has it.
+pub(crate) fn board_row(site: &Site, report: &BoardReport, state: Option<&BoardState>) -> BoardRow {
+    let failure = report.failure.as_ref();
+    let in_seconds = |wait: Duration| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+    let unknown = LastKnown::default();
+    let counts = state.map_or(&unknown, |state| &state.last_known);
+    BoardRow {
+        slug: report.slug.to_string(),
+        outcome: report.outcome.as_str().to_owned(),
+        class: failure.map(|failure| failure.class.as_str().to_owned()),
+        code: failure.and_then(|failure| failure.code),
+        reason: failure.map(|failure| failure.reason.clone()),
+        missing: failure.and_then(|failure| failure.missing.clone()),
+        since: state.and_then(|state| state.since),
+        next_retry: report
+            .next_retry
+            .map(|wait| site.clock.unix().saturating_add(in_seconds(wait))),
+        repair_attempts: state.map_or(0, |state| state.repair_attempts),
+        last_tick: counts.at,
+        ready: counts.ready,
+        running: counts.running,
+        held: held_by_reason(&counts.held, serde_json::value::Serializer)
+            .map_or_else(|_| "{}".to_owned(), |held| held.to_string()),
+        suppressed: site.resilience.suppressed(&report.slug),
+    }
+}
+
+pub(crate) fn dispatcher_row(
+    site: &Site,
+    state: &str,
+    started_at: i64,
+    interval: Duration,
+) -> DispatcherRow {
+    let pid = std::process::id();
+    DispatcherRow {
+        state: state.to_owned(),
+        identity: Identity::of(pid).unwrap_or(Identity { pid, start: 0 }),
+        started_at,
+        last_tick: site.clock.unix(),
+        interval,
+        note: None,
+    }
+}

@@ -1,0 +1,64 @@
+//! flock(2) on lock files that nobody ever deletes: the only kind of lock the peer sees.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// An exclusive lock on a lock file, released on drop.
+///
+/// Invariant: while this exists the open file is locked; [`is_current`](Self::is_current) tells whether it still is the
+/// file at that path, since a lock on a deleted file keeps nobody out.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FileLock {
+    /// Takes the lock if it is free; `None` when another holder has it.
+    ///
+    /// Creates the lock file but no directory, so looking at a removed board leaves nothing behind.
+    ///
+    /// # Errors
+    /// Whatever kept the file from being opened or locked: the caller must then treat the lock as **not** held.
+    ///
+    /// # Examples
+    /// ```
+    /// use kanban_dispatcher::FileLock;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("x.lock");
+    /// let held = FileLock::try_acquire(&path)?.expect("free");
+    /// assert!(FileLock::try_acquire(&path)?.is_none());
+    /// drop(held);
+    /// assert!(FileLock::try_acquire(&path)?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                let lock = Self {
+                    file,
+                    path: path.to_owned(),
+                };
+                // Deleted or replaced between open and flock: a lock on it would exclude nobody.
+                Ok(lock.is_current().then_some(lock))
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the locked file is still the one at its path.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        match (self.file.metadata(), std::fs::metadata(&self.path)) {
+            (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The four policies in one place, and what each class of failure leads to.
+
+use std::time::Duration;
+
+use error_classify::{Class, Classifier, PathFacts, Remedy, Rule, Verdict};
+use fingerprint_quarantine::{Backoff, Hold, Quarantine, SqliteStamp};
+use keyed_log_throttle::{ClassId, LogThrottle, Pending};
+use once_per_key_repair::RepairGate;
+
+use crate::board::RepairKey;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::error::Error;
+use crate::report::BoardFailure;
+use crate::root::{Board, Slug};
+
+static CLASSIFIER: Classifier<1> = Classifier::new([Rule::of::<Error>("kanban/schema")]);
+
+/// Every hold is a little shorter than it says, so that boards that broke together are not all probed together.
+const JITTER_PERCENT: u8 = 10;
+
+/// The policies. They decide; `tick.rs` acts.
+#[derive(Debug)]
+pub(crate) struct Resilience {
+    pub(crate) gate: RepairGate<RepairKey>,
+    pub(crate) quarantine: Quarantine<Slug, SqliteStamp, Clock>,
+    throttle: LogThrottle<Slug, Clock>,
+}
+
+/// What a failure leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    /// Once more in this tick, over a new connection.
+    Reopen,
+    /// One repair, if the gate allows it, and once more in this tick.
+    Repair,
+    /// Left alone until the files change or the timer fires.
+    Hold,
+    /// The next tick tries again.
+    Leave,
+}
+
+// ===== impl Resilience =====
+
+impl Resilience {
+    pub(crate) fn new(config: &Config, clock: &Clock) -> Self {
+        let throttle = LogThrottle::<Slug>::builder()
+            .window(config.throttle.window_seconds)
+            .capacity(config.throttle.keys_max.get())
+            .clock(clock.clone())
+            .build();
+        Self {
+            gate: RepairGate::new(),
+            quarantine: Quarantine::with_clock(clock.clone()),
+            throttle,
+        }
+    }
+
+    /// A board failed: one line per board and class in each window, with the number held back since the last one.
+    pub(crate) fn log_failure(&self, board: &Board, failure: &BoardFailure, next: Next) {
+        let Some(line) = self.throttle.check(board.slug(), failure.class.index()) else {
+            return;
+        };
+        let (class, code) = (failure.class.as_str(), failure.code);
+        let db = board.db().display();
+        let BoardFailure {
+            reason, missing, ..
+        } = failure;
+        let missing = missing.as_deref();
+        let suppressed = line.suppressed;
+        // "(+12 in 60s)", or nothing.
+        let line = line.to_string();
+        let line = if line.is_empty() {
+            line
+        } else {
+            format!(" {line}")
+        };
+        match next {
+            Next::Hold { retry_in } => {
+                let retry_seconds = retry_in.map(|wait| wait.as_secs());
+                tracing::error!(
+                    board = %board.slug(), class, code, missing, %db, retry_seconds, suppressed,
+                    "board held: {reason}; it is left alone until its file changes{line}"
+                );
+            }
+            Next::Tick => {
+                tracing::warn!(
+                    board = %board.slug(), class, code, missing, %db, suppressed,
+                    "board failed: {reason}; the next tick tries again{line}"
+                );
+            }
+        }
+    }
+
+    /// A board works: one line if it did not before.
+    pub(crate) fn log_success(&self, slug: &Slug, was_held: bool) {
+        let Some(recovery) = self.throttle.recovered(slug) else {
+            if was_held {
+                tracing::info!(board = %slug, "board works again");
+            }
+            return;
+        };
+        tracing::info!(
+            board = %slug, failures = recovery.failures, suppressed = recovery.suppressed,
+            lasted_seconds = recovery.lasted.as_secs(), "board works again: {recovery}"
+        );
+    }
+
+    /// Failures of this board that no line has told yet.
+    pub(crate) fn suppressed(&self, slug: &Slug) -> u64 {
+        self.throttle.pending(slug)
+    }
+
+    pub(crate) fn totals(&self) -> keyed_log_throttle::Totals {
+        self.throttle.totals()
+    }
+
+    /// Tells the counts of windows that ended in silence.
+    pub(crate) fn sweep(&self) {
+        self.throttle.sweep(log_pending);
+    }
+
+    /// Tells every outstanding count; the dispatcher ends.
+    pub(crate) fn drain(&self) {
+        self.throttle.drain(log_pending);
+    }
+
+    /// A board is gone: so is everything that was kept about it.
+    pub(crate) fn forget(&self, slug: &Slug) {
+        if let Some(end) = self.throttle.forget(slug).filter(|end| end.suppressed > 0) {
+            let suppressed = end.suppressed;
+            tracing::info!(board = %slug, suppressed, "board was removed: {end}");
+        }
+        self.quarantine.forget(slug);
+        self.gate.retain(|key| key.slug != *slug);
+    }
+}
+
+/// When a failed board is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Tick,
+    Hold { retry_in: Option<Duration> },
+}
+
+fn log_pending(slug: &Slug, class: ClassId, pending: Pending) {
+    let class = Class::ALL
+        .get(usize::from(class.get()))
+        .copied()
+        .unwrap_or(Class::Unknown);
+    let suppressed = pending.suppressed;
+    if is_held(class) {
+        tracing::error!(board = %slug, class = class.as_str(), suppressed, "more of the same: {pending}");
+    } else {
+        tracing::warn!(board = %slug, class = class.as_str(), suppressed, "more of the same: {pending}");
+    }
+}
+
+/// What an error on a board is, with what the file system says about its files.
+pub(crate) fn classify<'e>(board: &Board, error: &'e Error) -> Verdict<'e> {
+    let verdict = CLASSIFIER.classify(error);
+    match verdict.class() {
+        // The only classes for which the file system knows more; every other error costs no look at it.
+        Class::CannotOpen | Class::SchemaDrift | Class::ReadOnly => {
+            PathFacts::of(board.db()).refine(verdict)
+        }
+        _ => verdict,
+    }
+}
+
+/// What a verdict leads to.
+pub(crate) fn reaction(verdict: &Verdict<'_>) -> Reaction {
+    match (verdict.class(), verdict.remedy()) {
+        (class, _) if is_held(class) && class != Class::SchemaDrift => Reaction::Hold,
+        (_, Remedy::Repair) => Reaction::Repair,
+        (Class::SchemaDrift, _) => Reaction::Hold,
+        (_, Remedy::RestartTxn | Remedy::Reopen) => Reaction::Reopen,
+        _ => Reaction::Leave,
+    }
+}
+
+/// Classes that nothing but a change of the file ends.
+fn is_held(class: Class) -> bool {
+    matches!(class, Class::Corrupt | Class::Emptied | Class::SchemaDrift)
+}
+
+/// Classes in which something outside of the board stops an attempt that may succeed as soon as it is gone.
+pub(crate) fn is_in_the_way(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Busy
+            | Class::Stale
+            | Class::DiskFull
+            | Class::Io
+            | Class::Permission
+            | Class::ReadOnly
+            | Class::Missing
+            | Class::Exhausted
+            | Class::Interrupted
+            | Class::CannotOpen
+            | Class::Disconnected
+    )
+}
+
+/// How long a held board is left alone.
+pub(crate) fn hold(config: &config::Quarantine) -> Hold {
+    let backoff = Backoff::new(config.first_retry_seconds, config.max_retry_seconds);
+    Hold::until_changed().or_retry(backoff.with_jitter(JITTER_PERCENT))
+}
+
+/// A verdict and its error as the report tells them.
+pub(crate) fn failure(error: &Error, verdict: &Verdict<'_>) -> BoardFailure {
+    BoardFailure {
+        class: verdict.class(),
+        remedy: verdict.remedy(),
+        code: verdict.code(),
+        reason: error.chain(),
+        missing: verdict.missing().map(ToString::to_string),
+    }
+}

@@ -1,0 +1,59 @@
+//! What a dispatcher is made of, beside its settings and its boards' states; shared by its lanes.
+
+use std::sync::atomic::AtomicUsize;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ledger::Ledger;
+use crate::resilience::Resilience;
+use crate::root::Root;
+use crate::worker::{Gate, Launcher, Workers};
+
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) root: Root,
+    pub(crate) clock: Clock,
+    /// `None`: the configured command.
+    pub(crate) launcher: Option<Box<dyn Launcher>>,
+    pub(crate) gate: Gate,
+    pub(crate) resilience: Resilience,
+    pub(crate) workers: Workers,
+    pub(crate) ledger: Ledger,
+    /// Connections kept open between ticks.
+    pub(crate) guards: AtomicUsize,
+    /// The text of this dispatcher's claims.
+    pub(crate) lock: String,
+    /// What all claims of dispatchers of this kind on this host begin with. It is not the host's name alone: so the peer
+    /// never takes our workers for its own, and never signals or judges them.
+    pub(crate) our_prefix: String,
+    /// What the peer's claims on this host begin with.
+    pub(crate) peer_prefix: String,
+}
+
+impl Site {
+    pub(crate) fn new(
+        root: Root,
+        config: &Config,
+        clock: Clock,
+        launcher: Option<Box<dyn Launcher>>,
+        gate: Gate,
+    ) -> Self {
+        let uname = rustix::system::uname();
+        let host = uname.nodename().to_string_lossy();
+        let our_prefix = format!("rs.{host}:");
+        Self {
+            root,
+            resilience: Resilience::new(config, &clock),
+            launcher,
+            gate,
+            workers: Workers::default(),
+            ledger: Ledger::closed(),
+            guards: AtomicUsize::new(0),
+            // The start instant makes it this process's own, even when its pid is used again.
+            lock: format!("{our_prefix}{}:{:x}", std::process::id(), clock.unix()),
+            our_prefix,
+            peer_prefix: format!("{host}:"),
+            clock,
+        }
+    }
+}

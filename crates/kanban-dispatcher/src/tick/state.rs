@@ -1,0 +1,162 @@
+//! What is kept about one board between ticks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
+use rusqlite::Connection;
+
+use super::Tick;
+use crate::board::{drift, open_existing};
+use crate::error::Error;
+use crate::report::{BoardFailure, BoardReport};
+use crate::root::Board;
+use crate::site::Site;
+use crate::view::HeldCounts;
+
+#[derive(Debug)]
+pub(crate) struct BoardState {
+    pub(crate) board: Arc<Board>,
+    /// The database was there once, so its absence is worth a line.
+    pub(crate) was_seen: bool,
+    /// What the last turn failed with.
+    pub(crate) failure: Option<BoardFailure>,
+    /// When it began to fail (unix seconds).
+    pub(crate) since: Option<i64>,
+    pub(crate) repair_attempts: i64,
+    /// What the last turn that ran through found; kept while the board cannot be read.
+    pub(crate) last_known: LastKnown,
+    files: SqliteFiles,
+    /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
+    guard: Option<Guard>,
+}
+
+/// A board's counts, and when they were taken (unix seconds).
+#[derive(Debug, Default)]
+pub(crate) struct LastKnown {
+    pub(crate) at: Option<i64>,
+    pub(crate) ready: u32,
+    pub(crate) running: u32,
+    pub(crate) held: HeldCounts,
+}
+
+#[derive(Debug)]
+struct Guard {
+    db: Connection,
+    /// Device and inode at the time of opening.
+    file: (u64, u64),
+    /// The schema's version when it was last found complete.
+    complete_at: Option<i64>,
+}
+
+// ===== impl BoardState =====
+
+impl BoardState {
+    pub(crate) fn new(board: Board) -> Self {
+        let files = SqliteFiles::new(board.db());
+        Self {
+            board: Arc::new(board),
+            was_seen: false,
+            failure: None,
+            since: None,
+            repair_attempts: 0,
+            last_known: LastKnown::default(),
+            files,
+            guard: None,
+        }
+    }
+
+    /// The stamp of the database's files: two stats, nothing is opened.
+    pub(crate) fn observe(&self) -> SqliteStamp {
+        self.files.observe()
+    }
+
+    /// The files' stamp as text, without whether they were young at the time of the look: that is not about the files.
+    pub(crate) fn stamp_text(&self) -> String {
+        let mut stamp = self.observe();
+        if let FileState::Present(main) = &mut stamp.main {
+            main.young = false;
+        }
+        if let Some(wal) = &mut stamp.wal {
+            wal.young = false;
+        }
+        format!("{stamp:?}")
+    }
+
+    /// Which file is at the board's path now; zeros for none.
+    pub(crate) fn file_id(&self) -> (u64, u64) {
+        match FileState::of(self.board.db()) {
+            FileState::Present(stamp) => (stamp.dev, stamp.ino),
+            FileState::Absent | FileState::Unreadable(_) => (0, 0),
+        }
+    }
+
+    /// The board's connection, opened if need be, on a file whose schema is complete.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something.
+    pub(crate) fn open(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
+        let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
+        let db = self.open_unchecked(tick)?;
+        // SQLite counts it up with every change of the schema, whoever makes it.
+        let version: i64 = db.pragma_query_value(None, "schema_version", |row| row.get(0))?;
+        if complete_at != Some(version) {
+            let lacks = drift(db)?;
+            if !lacks.is_empty() {
+                return Err(Error::drift(&lacks));
+            }
+        }
+        self.was_seen = true;
+        let guard = self.guard.as_mut().expect("opened above");
+        guard.complete_at = Some(version);
+        Ok(&mut guard.db)
+    }
+
+    /// The board's connection, whatever the file's schema.
+    pub(crate) fn open_unchecked(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
+        let file = self.file_id();
+        if self.guard.as_ref().is_some_and(|guard| guard.file != file) {
+            tracing::info!(board = %self.board.slug(), "board file was replaced: opened anew");
+            self.close(&tick.site);
+        }
+        if self.guard.is_none() {
+            let db = open_existing(self.board.db(), tick.config.busy_timeout_ms)?;
+            tick.site.guards.fetch_add(1, Ordering::Relaxed);
+            self.guard = Some(Guard {
+                db,
+                file,
+                complete_at: None,
+            });
+        }
+        Ok(&mut self.guard.as_mut().expect("just opened").db)
+    }
+
+    pub(crate) fn close(&mut self, site: &Site) {
+        if self.guard.take().is_some() {
+            site.guards.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Closes the connection if there are more than the settings allow.
+    pub(crate) fn close_surplus(&mut self, tick: &Tick) {
+        if tick.site.guards.load(Ordering::Relaxed) > tick.config.guard_connections_max {
+            self.close(&tick.site);
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self, now: i64, report: &BoardReport) {
+        self.last_known = LastKnown {
+            at: Some(now),
+            ready: report.ready,
+            running: report.running,
+            held: report.held.clone(),
+        };
+        self.failure = None;
+        self.since = None;
+    }
+
+    pub(crate) fn failed(&mut self, now: i64, failure: BoardFailure) {
+        self.since.get_or_insert(now);
+        self.failure = Some(failure);
+    }
+}

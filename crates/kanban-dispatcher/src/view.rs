@@ -1,0 +1,231 @@
+//! What one tick knows of a board: plain data, read in one transaction, judged by a pure function.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+/// A task's status, as far as the dispatcher acts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Status {
+    /// Waits for its parents.
+    Todo,
+    /// May start.
+    Ready,
+    /// Claimed; a worker is at it.
+    Running,
+    /// Waits for a person, or was given up.
+    Blocked,
+}
+
+impl Status {
+    /// The word on the board.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Todo => "todo",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Todo, Self::Ready, Self::Running, Self::Blocked]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One task that a tick may have to do something about. Times are unix seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// The task's id.
+    pub id: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Who is to do it.
+    pub assignee: Option<String>,
+    /// Higher starts first.
+    pub priority: i64,
+    /// Older starts first among equals.
+    pub created_at: i64,
+    /// The first start ever.
+    pub started_at: Option<i64>,
+    /// Who claimed it; `None` when unclaimed.
+    pub claim_lock: Option<String>,
+    /// When the claim runs out.
+    pub claim_expires: Option<i64>,
+    /// The worker's process id, as recorded.
+    pub worker_pid: Option<i64>,
+    /// The last sign of life.
+    pub last_heartbeat_at: Option<i64>,
+    /// Failures in a row.
+    pub failures: i64,
+    /// The task's own limit for them.
+    pub max_retries: Option<i64>,
+    /// The longest one attempt may take.
+    pub max_runtime: Option<i64>,
+    /// The open attempt.
+    pub run: Option<i64>,
+    /// When that attempt started.
+    pub run_started_at: Option<i64>,
+    /// How the workspace is to be made (`scratch`, `dir`, `worktree`).
+    pub workspace_kind: String,
+    /// At least one parent is neither done nor archived.
+    pub has_open_parent: bool,
+    /// A person or worker blocked it: nothing but an unblock frees it.
+    pub is_sticky: bool,
+    /// When its newest attempt ended with "try later".
+    pub rate_limited_at: Option<i64>,
+    /// How many of the newest attempts in a row ended without a word.
+    pub violations: i64,
+}
+
+/// A row that could not be read; it alone is left out of the tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadRow {
+    /// The task's id, as far as it could be read.
+    pub id: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// One board at one moment.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct View {
+    /// Every task in todo, ready, running or blocked.
+    pub tasks: Vec<Task>,
+    /// Rows that could not be read.
+    pub bad_rows: Vec<BadRow>,
+}
+
+/// What is known of the process behind a running task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// Proven ours and alive; whether it was already asked to stop.
+    Alive {
+        /// Why it was asked to stop, if it was.
+        stopping: Option<StopReason>,
+    },
+    /// Proven ours and ended.
+    Ended {
+        /// How.
+        end: End,
+        /// Why it was asked to stop, if it was.
+        stopping: Option<StopReason>,
+    },
+    /// Not proven ours, on this host: only whether a process with that id exists. Never signalled.
+    Unproven {
+        /// A process with that id exists.
+        alive: bool,
+    },
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal killed it.
+    Signaled(i32),
+    /// It is gone, and it was not our child, so nobody told us how.
+    Unknown,
+}
+
+/// Why a worker is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// The attempt took longer than the task's `max_runtime_seconds`.
+    TimedOut,
+    /// The claim ran out and the worker has given no sign of life for an hour.
+    Silent,
+    /// The claim is no longer ours: somebody reclaimed, archived or completed the task.
+    ClaimLost,
+}
+
+impl StopReason {
+    /// The word in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TimedOut => "timed_out",
+            Self::Silent => "silent",
+            Self::ClaimLost => "claim_lost",
+        }
+    }
+}
+
+/// The processes behind the running tasks, by task id.
+pub type Processes = HashMap<String, Process>;
+
+/// Everything that is a setting rather than a fact: what the pure decision depends on beside the view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The lock text for new claims.
+    pub lock: String,
+    /// Locks that start with this are this dispatcher's on this host, whatever process wrote them.
+    pub our_prefix: String,
+    /// Locks that start with this are the peer's on this host.
+    pub peer_prefix: String,
+    /// How long a claim is valid, seconds.
+    pub claim_ttl: i64,
+    /// A claim with less than this left is renewed, seconds.
+    pub renew_before: i64,
+    /// The breaker's limit for tasks without their own.
+    pub failure_limit: i64,
+    /// No crash is seen this soon after a task's first start, for workers that are not ours, seconds.
+    pub crash_grace: i64,
+    /// How long a task rests after "try later", seconds.
+    pub cooldown: i64,
+    /// The most running tasks on this board; `None` is no limit.
+    pub board_cap: Option<u32>,
+    /// Assignees for which a worker can be started.
+    pub spawnable: HashSet<String>,
+}
+
+/// Why a ready task is not started in this tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum HeldReason {
+    /// Nobody is to do it.
+    Unassigned,
+    /// Its assignee has no profile here: a lane that people or other programs serve.
+    UnknownAssignee,
+    /// Its last attempt said "try later" and the rest is not over.
+    Cooldown,
+    /// The board's own limit is reached.
+    BoardCap,
+    /// The limit over all boards is reached.
+    HostCap,
+    /// The worker of its earlier attempt has not ended yet.
+    WorkerEnding,
+    /// Its workspace kind is not supported by this dispatcher.
+    Workspace,
+    /// The row cannot be read.
+    BadRow,
+}
+
+impl HeldReason {
+    /// The word in `status --json`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unassigned => "unassigned",
+            Self::UnknownAssignee => "unknown_assignee",
+            Self::Cooldown => "cooldown",
+            Self::BoardCap => "board_cap",
+            Self::HostCap => "host_cap",
+            Self::WorkerEnding => "worker_ending",
+            Self::Workspace => "workspace",
+            Self::BadRow => "bad_row",
+        }
+    }
+}
+
+/// How many ready tasks are held, by reason.
+pub type HeldCounts = BTreeMap<HeldReason, u32>;

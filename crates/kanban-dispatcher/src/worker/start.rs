@@ -1,0 +1,106 @@
+//! Starting a worker: its process is made, and waits at the gate until its identity is committed.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use super::gate::Gate;
+use super::identity::Identity;
+use super::launch::{Job, Launcher};
+use super::{environment, log, workspace};
+use crate::board::Work;
+use crate::config::Config;
+use crate::root::{Board, Root};
+
+/// What every start has in common.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    pub(crate) root: &'a Root,
+    pub(crate) config: &'a Config,
+    pub(crate) launcher: &'a dyn Launcher,
+    pub(crate) gate: &'a Gate,
+}
+
+/// A process that waits at the gate. Dropped, it ends without having run anything.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) work: Work,
+    pub(crate) identity: Identity,
+    pub(crate) workspace: PathBuf,
+    /// `None` once it has passed.
+    child: Option<Child>,
+}
+
+// ===== impl Launch =====
+
+impl Launch<'_> {
+    /// Makes the workspace, the log and the process. The text of an error ends up on the task.
+    pub(crate) fn start(&self, board: &Board, work: &Work) -> io::Result<Waiting> {
+        let workspace = workspace::make(board, work)
+            .map_err(|error| io::Error::new(error.kind(), format!("workspace: {error}")))?;
+        let job = Job {
+            root: self.root,
+            board,
+            work,
+            workspace: &workspace,
+        };
+        let program = self.launcher.command(&job)?;
+        let config = self.config;
+        let output = log::open(
+            board,
+            &work.task,
+            config.worker_log_rotate_bytes,
+            config.worker_log_backup_count,
+        )?;
+        let mut command = self.gate.command(&program.argv);
+        for (name, value) in environment::variables(&job).into_iter().chain(program.env) {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(&workspace).stdin(Stdio::piped());
+        command.stdout(output.try_clone()?).stderr(output);
+        let mut child = command.spawn()?;
+        match Identity::of(child.id()) {
+            Some(identity) => Ok(Waiting {
+                work: work.clone(),
+                identity,
+                workspace,
+                child: Some(child),
+            }),
+            None => {
+                // Not reaped yet, so its id is still its own; without an identity it must not pass.
+                drop(child.stdin.take());
+                child.wait()?;
+                Err(io::Error::other(
+                    "read the new process's start time from /proc",
+                ))
+            }
+        }
+    }
+}
+
+// ===== impl Waiting =====
+
+impl Waiting {
+    /// Lets the process become the worker. Only after its identity is committed.
+    pub(crate) fn open(mut self) -> (Work, Identity, Child) {
+        let mut child = self.child.take().expect("only `open` takes it, once");
+        if let Some(mut gate) = child.stdin.take() {
+            // A process that is gone already cannot be told; its end is found by the next tick.
+            let _ = gate.write_all(b"\n");
+        }
+        (self.work.clone(), self.identity, child)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            // At the gate it does nothing but wait for this, so the wait is short.
+            let _ = child.wait();
+        }
+    }
+}

@@ -59,8 +59,9 @@ pub fn discover(root: &Root) -> Result<Vec<Board>, Error> {
         .collect())
 }
 
+/// A look that fails tells nothing: the board is kept, and its own turn will say what is wrong.
 fn exists(board: &Board) -> bool {
-    board.metadata().exists() || board.db().exists()
+    board.metadata().try_exists().unwrap_or(true) || board.db().try_exists().unwrap_or(true)
 }
 
 /// A malformed `board.json` means defaults, as the peer reads it.

@@ -1,6 +1,6 @@
 //! Lanes: boards are worked on by a few threads, and one that does not come back costs the others nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,25 +9,26 @@ use std::time::Duration;
 /// One piece of work: it makes its own result.
 type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// A fixed number of threads that do not hang: for each job that does, another thread is started.
+/// Some threads, and one more for each job that hangs.
 pub(crate) struct Lanes<T> {
     shared: Arc<Shared<T>>,
-    done: Receiver<T>,
-    outstanding: usize,
+    done: Receiver<(u64, T)>,
+    next_id: u64,
+    /// Jobs whose results have not been received.
+    outstanding: HashSet<u64>,
 }
 
 struct Shared<T> {
     queue: Mutex<Queue<T>>,
     more: Condvar,
-    results: Mutex<Sender<T>>,
+    results: Mutex<Sender<(u64, T)>>,
 }
 
 struct Queue<T> {
-    jobs: VecDeque<Job<T>>,
-    /// Threads inside a job.
-    busy: usize,
-    /// Threads whose job has not come back within the deadline; they end when it does.
-    lost: usize,
+    jobs: VecDeque<(u64, Job<T>)>,
+    running: HashSet<u64>,
+    /// Running jobs that have been given up on, and whether another thread took the place of theirs.
+    lost: HashMap<u64, bool>,
     closed: bool,
 }
 
@@ -38,8 +39,8 @@ impl<T: Send + 'static> Lanes<T> {
         let (results, done) = channel();
         let queue = Queue {
             jobs: VecDeque::new(),
-            busy: 0,
-            lost: 0,
+            running: HashSet::new(),
+            lost: HashMap::new(),
             closed: false,
         };
         let shared = Arc::new(Shared {
@@ -50,7 +51,8 @@ impl<T: Send + 'static> Lanes<T> {
         let lanes = Self {
             shared,
             done,
-            outstanding: 0,
+            next_id: 0,
+            outstanding: HashSet::new(),
         };
         for _ in 0..count {
             lanes.add_lane();
@@ -60,54 +62,84 @@ impl<T: Send + 'static> Lanes<T> {
 
     /// Queues a job.
     pub(crate) fn submit(&mut self, job: impl FnOnce() -> T + Send + 'static) {
-        self.outstanding += 1;
-        self.shared.lock().jobs.push_back(Box::new(job));
+        let id = self.next_id;
+        self.next_id += 1;
+        self.outstanding.insert(id);
+        self.shared.lock().jobs.push_back((id, Box::new(job)));
         self.shared.more.notify_one();
     }
 
     /// Results of jobs that an earlier call gave up on.
     pub(crate) fn late(&mut self) -> Vec<T> {
-        let late: Vec<T> = self.done.try_iter().collect();
-        self.outstanding -= late.len();
-        late
+        let late: Vec<(u64, T)> = self.done.try_iter().collect();
+        late.into_iter()
+            .map(|(id, result)| self.received(id, result))
+            .collect()
     }
 
-    /// Waits for the queued jobs. A job from which nothing is heard within `deadline` is left behind, on a thread of its own.
+    /// Waits for the queued jobs. When nothing is heard for `deadline`, the jobs that run are given up on, each on its own thread.
     pub(crate) fn finish(&mut self, deadline: Duration) -> Vec<T> {
         let mut results = Vec::new();
         loop {
-            if self.outstanding == self.shared.lock().lost {
+            if self.only_lost_are_left() {
                 return results;
             }
             match self.done.recv_timeout(deadline) {
-                Ok(result) => {
-                    self.outstanding -= 1;
-                    results.push(result);
-                }
-                Err(RecvTimeoutError::Timeout) => self.replace_hung(),
+                Ok((id, result)) => results.push(self.received(id, result)),
+                // No thread to go on with: what is queued comes late.
+                Err(RecvTimeoutError::Timeout) if self.replace_hung() == 0 => return results,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return results,
             }
         }
     }
 
-    /// Starts one thread more for each that hangs, so that the queue goes on.
-    fn replace_hung(&self) {
-        let hung = {
-            let mut queue = self.shared.lock();
-            let hung = queue.busy - queue.lost;
-            queue.lost = queue.busy;
-            hung
-        };
-        for _ in 0..hung {
-            self.add_lane();
-        }
+    fn received(&mut self, id: u64, result: T) -> T {
+        self.outstanding.remove(&id);
+        result
     }
 
-    fn add_lane(&self) {
+    fn only_lost_are_left(&self) -> bool {
+        let queue = self.shared.lock();
+        self.outstanding
+            .iter()
+            .all(|id| queue.lost.contains_key(id))
+    }
+
+    /// Gives up on the jobs that run and starts a thread in place of each, so that the queue goes on. How many were started.
+    fn replace_hung(&self) -> usize {
+        let hung: Vec<u64> = {
+            let mut queue = self.shared.lock();
+            let hung: Vec<u64> = queue
+                .running
+                .iter()
+                .filter(|id| !queue.lost.contains_key(id))
+                .copied()
+                .collect();
+            queue.lost.extend(hung.iter().map(|id| (*id, false)));
+            hung
+        };
+        let mut started = 0;
+        for id in hung {
+            if self.add_lane() {
+                started += 1;
+                if let Some(replaced) = self.shared.lock().lost.get_mut(&id) {
+                    *replaced = true;
+                }
+            }
+        }
+        started
+    }
+
+    fn add_lane(&self) -> bool {
         let shared = Arc::clone(&self.shared);
         let lane = std::thread::Builder::new().name("lane".to_owned());
-        if let Err(error) = lane.spawn(move || shared.work()) {
-            tracing::error!(%error, "a lane could not be started");
+        match lane.spawn(move || shared.work()) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, "a lane could not be started");
+                false
+            }
         }
     }
 }
@@ -122,7 +154,7 @@ impl<T> Drop for Lanes<T> {
 impl<T> fmt::Debug for Lanes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lanes")
-            .field("outstanding", &self.outstanding)
+            .field("outstanding", &self.outstanding.len())
             .finish_non_exhaustive()
     }
 }
@@ -131,33 +163,31 @@ impl<T> fmt::Debug for Lanes<T> {
 
 impl<T> Shared<T> {
     fn work(&self) {
-        while let Some(job) = self.next() {
+        while let Some((id, job)) = self.next() {
             let result = job();
-            // Before the result is sent: whoever receives it must find the counts right.
-            let surplus = {
+            // Before the result is sent: whoever receives it must find the books right.
+            let is_replaced = {
                 let mut queue = self.lock();
-                queue.busy -= 1;
-                let surplus = queue.lost > 0 && queue.busy < queue.lost;
-                queue.lost -= usize::from(surplus);
-                surplus
+                queue.running.remove(&id);
+                queue.lost.remove(&id).unwrap_or(false)
             };
             let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = results.send(result);
-            if surplus {
+            let _ = results.send((id, result));
+            if is_replaced {
                 return;
             }
         }
     }
 
-    fn next(&self) -> Option<Job<T>> {
+    fn next(&self) -> Option<(u64, Job<T>)> {
         let mut queue = self.lock();
         loop {
             if queue.closed {
                 return None;
             }
-            if let Some(job) = queue.jobs.pop_front() {
-                queue.busy += 1;
-                return Some(job);
+            if let Some((id, job)) = queue.jobs.pop_front() {
+                queue.running.insert(id);
+                return Some((id, job));
             }
             queue = self
                 .more
@@ -205,10 +235,12 @@ mod tests {
         assert_eq!(lanes.late().len(), 0);
 
         drop(release);
-        let late = [lanes.done.recv().unwrap(), lanes.done.recv().unwrap()];
-        lanes.outstanding -= late.len();
+        for _ in 0..2 {
+            let (id, _) = lanes.done.recv().unwrap();
+            assert!(lanes.outstanding.remove(&id));
+        }
         lanes.submit(|| 99);
         assert_eq!(lanes.finish(Duration::from_secs(60)), [99]);
-        assert_eq!(lanes.shared.lock().lost, 0);
+        assert!(lanes.shared.lock().lost.is_empty());
     }
 }

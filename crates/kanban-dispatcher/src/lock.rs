@@ -62,3 +62,10 @@ impl FileLock {
         }
     }
 }
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that another thread has forked this moment holds a copy of the descriptor until it execs.
+        let _ = flock(&self.file, FlockOperation::NonBlockingUnlock);
+    }
+}

@@ -1,7 +1,6 @@
 //! The dry run: what a tick would do now. Nothing is locked, written, started or signalled.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use fingerprint_quarantine::SqliteStamp;
 use rusqlite::Connection;
@@ -63,7 +62,7 @@ pub enum PlanState {
 
 /// What a tick of every board below `root` would do now.
 ///
-/// The boards are opened read-only. What a running dispatcher keeps in memory (quarantine, its workers' exit codes) is not known here.
+/// The boards are opened read-only (SQLite itself may leave an empty `-wal` and a `-shm` beside one). What a running dispatcher keeps in memory (quarantine, its workers' exit codes) is not known here.
 ///
 /// # Errors
 /// The boards cannot be listed. What is wrong with one board is in its plan.
@@ -82,19 +81,12 @@ pub enum PlanState {
 /// ```
 pub fn plan(root: &Root, config: &Config) -> Result<Vec<BoardPlan>, Error> {
     let clock = Clock::system();
-    let site = Site::new(root.clone(), config, clock.clone(), None, Gate::shell());
+    let site = Site::new(root.clone(), config, clock, None, Gate::shell());
     if let Ok(Some(db)) = Ledger::read(root) {
         site.workers
             .adopt(ledger::read_workers(&db).unwrap_or_default());
     }
-    let tick = Tick {
-        now: clock.unix(),
-        monotonic: clock.monotonic(),
-        room: AtomicUsize::new(0),
-        wake: Wake::new(),
-        site: Arc::new(site),
-        config: Arc::new(config.clone()),
-    };
+    let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new());
     tick.site.workers.poll(tick.monotonic);
     Ok(discover(root)?
         .iter()

@@ -112,7 +112,9 @@ impl Root {
     /// Boards and profiles below one directory.
     #[must_use]
     pub fn at(dir: impl Into<PathBuf>) -> Self {
-        let kanban = dir.into();
+        let dir: PathBuf = dir.into();
+        // Workers run elsewhere: what they are told must not depend on where we run.
+        let kanban = std::path::absolute(&dir).unwrap_or(dir);
         Self {
             hermes: kanban.clone(),
             kanban,

@@ -1,6 +1,6 @@
 //! What a dispatcher is made of, beside its settings and its boards' states; shared by its lanes.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -21,8 +21,9 @@ pub(crate) struct Site {
     pub(crate) ledger: Ledger,
     /// Connections kept open between ticks.
     pub(crate) guards: AtomicUsize,
-    /// The text of this dispatcher's claims.
-    pub(crate) lock: String,
+    /// What this dispatcher's claims begin with.
+    lock: String,
+    claims: AtomicU64,
     /// What all claims of dispatchers of this kind on this host begin with. It is not the host's name alone: so the peer
     /// never takes our workers for its own, and never signals or judges them.
     pub(crate) our_prefix: String,
@@ -49,11 +50,21 @@ impl Site {
             workers: Workers::default(),
             ledger: Ledger::closed(),
             guards: AtomicUsize::new(0),
+            claims: AtomicU64::new(0),
             // The start instant makes it this process's own, even when its pid is used again.
             lock: format!("{our_prefix}{}:{:x}", std::process::id(), clock.unix()),
             our_prefix,
             peer_prefix: format!("{host}:"),
             clock,
         }
+    }
+
+    /// The text of the next claims: never used before, so a stale attempt's heartbeat cannot renew its successor's claim.
+    pub(crate) fn next_lock(&self) -> String {
+        format!(
+            "{}:{}",
+            self.lock,
+            self.claims.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }

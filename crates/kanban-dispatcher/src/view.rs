@@ -202,6 +202,8 @@ pub enum HeldReason {
     BoardCap,
     /// The limit over all boards is reached.
     HostCap,
+    /// No worker can be started at all: the worker program is missing.
+    NoWorker,
     /// The worker of its earlier attempt has not ended yet.
     WorkerEnding,
     /// Its workspace kind is not supported by this dispatcher.
@@ -220,6 +222,7 @@ impl HeldReason {
             Self::Cooldown => "cooldown",
             Self::BoardCap => "board_cap",
             Self::HostCap => "host_cap",
+            Self::NoWorker => "no_worker",
             Self::WorkerEnding => "worker_ending",
             Self::Workspace => "workspace",
             Self::BadRow => "bad_row",

@@ -371,7 +371,7 @@ fn a_repair_that_only_has_to_wait_is_not_spent_by_waiting() -> Result {
     let other = fleet.connect("alpha")?;
     other.execute_batch("BEGIN IMMEDIATE")?;
     let mut dispatcher = fleet
-        .builder(|config| config.repair.busy_timeout_ms = std::time::Duration::from_millis(20))
+        .builder(|config| config.busy_timeout_ms = std::time::Duration::from_millis(20))
         .build();
     for _ in 0..4 {
         let report = dispatcher.tick();

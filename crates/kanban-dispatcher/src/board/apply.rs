@@ -1,9 +1,9 @@
 //! Writes a decision: one transaction, every change guarded by what the decision saw.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Result, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Result, Transaction, TransactionBehavior};
 use serde_json::Value;
 
-use super::event::{self, Payload, RunEnd};
+use super::event::{self, Payload, RunEnd, current_run};
 use super::work::{self, Work};
 use crate::transition::{Cause, Claim, Failure, Reclaim, Transition, Verdict};
 use crate::view::{End, Status};
@@ -13,8 +13,10 @@ use crate::view::{End, Status};
 pub(crate) struct Applied {
     /// Changes that were written.
     pub(crate) written: Vec<Transition>,
-    /// Tasks that somebody else changed in between, or whose row refused the change: left as they are.
+    /// Tasks that somebody else changed in between: left as they are, and seen as they are by the next look.
     pub(crate) lost: Vec<String>,
+    /// Tasks whose row refused the change, by a constraint or a trigger: left as they are, and the next look decides the same.
+    pub(crate) refused: Vec<String>,
     /// Tasks that are now ours to start.
     pub(crate) claimed: Vec<Work>,
 }
@@ -32,39 +34,47 @@ pub(crate) fn apply(
     }
     let mut tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for transition in transitions {
-        match guarded(&mut tx, |db| write(db, transition, now))? {
+        let task = transition.task();
+        match guarded(&mut tx, task, |db| write(db, transition, now))? {
             Some(true) => applied.written.push(transition.clone()),
-            _ => applied.lost.push(transition.task().to_owned()),
+            Some(false) => applied.lost.push(task.to_owned()),
+            None => applied.refused.push(task.to_owned()),
         }
     }
     for claim in claims {
-        match guarded(&mut tx, |db| take(db, claim, now))?.flatten() {
-            Some(work) => applied.claimed.push(work),
-            None => applied.lost.push(claim.task.clone()),
+        match guarded(&mut tx, &claim.task, |db| take(db, claim, now))? {
+            Some(Some(work)) => applied.claimed.push(work),
+            Some(None) => applied.lost.push(claim.task.clone()),
+            None => applied.refused.push(claim.task.clone()),
         }
     }
     tx.commit()?;
     Ok(applied)
 }
 
-/// Writes promotions inside a transaction of the caller's.
-pub(super) fn promote(db: &Connection, promotions: &[Transition], now: i64) -> Result<()> {
+/// Writes promotions inside a transaction of the caller's. A row that refuses its own stays where it is.
+pub(super) fn promote(tx: &mut Transaction<'_>, promotions: &[Transition], now: i64) -> Result<()> {
     for promotion in promotions {
-        write(db, promotion, now)?;
+        guarded(tx, promotion.task(), |db| write(db, promotion, now))?;
     }
     Ok(())
 }
 
-/// Runs one change in a savepoint: a row that a trigger or constraint protects costs the others nothing.
+/// Runs one change in a savepoint: a row that a trigger or constraint protects costs the others nothing. `None`: it refused.
 fn guarded<T>(
-    tx: &mut rusqlite::Transaction<'_>,
+    tx: &mut Transaction<'_>,
+    task: &str,
     change: impl FnOnce(&Connection) -> Result<T>,
 ) -> Result<Option<T>> {
     let savepoint = tx.savepoint()?;
     match change(&savepoint) {
         Ok(done) => savepoint.commit().map(|()| Some(done)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            tracing::debug!(%error, "a row refused its change");
+        // A trigger may also have rolled back everything: then there is no transaction left to go on in.
+        Err(error)
+            if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+                && !savepoint.is_autocommit() =>
+        {
+            tracing::debug!(task, %error, "a row refused its change");
             Ok(None)
         }
         Err(error) => Err(error),
@@ -144,14 +154,7 @@ fn renew(db: &Connection, task: &str, lock: &str, expires: i64) -> Result<bool> 
     Ok(rows == 1)
 }
 
-fn current_run(db: &Connection, task: &str) -> Result<Option<i64>> {
-    db.prepare_cached("SELECT current_run_id FROM tasks WHERE id = ?1")?
-        .query_row([task], |row| row.get(0))
-        .optional()
-        .map(Option::flatten)
-}
-
-/// running -> `to`, the claim cleared, guarded by the exact lock and pid.
+/// running -> `to`, the claim cleared, guarded by the exact lock and pid. The lock of a task that has none is the empty text.
 fn leave_running(
     db: &Connection,
     task: &str,
@@ -162,7 +165,7 @@ fn leave_running(
     let rows = db
         .prepare_cached(
             "UPDATE tasks SET status = ?4, claim_lock = NULL, claim_expires = NULL, worker_pid = NULL \
-             WHERE id = ?1 AND status = 'running' AND claim_lock = ?2 AND worker_pid IS ?3",
+             WHERE id = ?1 AND status = 'running' AND COALESCE(claim_lock, '') = ?2 AND worker_pid IS ?3",
         )?
         .execute((task, lock, pid, to.as_str()))?;
     Ok(rows == 1)
@@ -440,4 +443,158 @@ fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Work>> {
         .with("run_id", run);
     event::append(db, task, "claimed", &payload, Some(run), now)?;
     work::read(db, task, run, lock).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::board::{NewTask, Store};
+    use crate::clock::Clock;
+    use crate::root::{Root, Slug};
+
+    type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+    const NOW: i64 = 1_000;
+
+    /// A board with this many ready tasks.
+    fn board(tasks: usize) -> Result<(TempDir, Store, Vec<String>)> {
+        let dir = tempfile::tempdir()?;
+        let mut store = Store::init(
+            &Root::at(dir.path()).board(&Slug::default()),
+            &Clock::system(),
+        )?;
+        let new = NewTask {
+            title: "work".to_owned(),
+            assignee: Some("coder".to_owned()),
+            ..NewTask::default()
+        };
+        let ids = (0..tasks)
+            .map(|_| store.create(&new))
+            .collect::<std::result::Result<_, _>>()?;
+        Ok((dir, store, ids))
+    }
+
+    fn claims(ids: &[String]) -> Vec<Claim> {
+        ids.iter()
+            .map(|task| Claim {
+                task: task.clone(),
+                lock: "rs.host:1:a".to_owned(),
+                expires: NOW + 900,
+            })
+            .collect()
+    }
+
+    fn reclaim(task: &str, lock: &str) -> Transition {
+        Transition::Reclaim(Reclaim {
+            task: task.to_owned(),
+            lock: lock.to_owned(),
+            pid: None,
+            expires: None,
+            last_heartbeat_at: None,
+            host_local: false,
+            heartbeat_stale: false,
+            terminated: false,
+        })
+    }
+
+    /// This task's row refuses every change from now on.
+    fn protect(store: &Store, id: &str, how: &str) -> Result {
+        Ok(store.db.execute_batch(&format!(
+            "CREATE TRIGGER protect BEFORE UPDATE ON tasks WHEN old.id = '{id}' \
+             BEGIN SELECT RAISE({how}, 'hands off'); END"
+        ))?)
+    }
+
+    #[test]
+    fn a_change_that_somebody_else_forestalled_is_lost_and_one_that_its_row_refuses_is_refused()
+    -> Result {
+        let (_dir, mut store, ids) = board(4)?;
+        let [free, taken, barred, demoted] = &ids[..] else {
+            unreachable!()
+        };
+        store.db.execute(
+            "UPDATE tasks SET claim_lock = 'elsewhere:1' WHERE id = ?1",
+            [taken],
+        )?;
+        protect(&store, barred, "ABORT")?;
+        let demotions = [barred, demoted].map(|task| Transition::Demote { task: task.clone() });
+
+        let applied = apply(&mut store.db, &demotions, &claims(&ids), NOW)?;
+        assert_eq!(applied.written, demotions[1..]);
+        let claimed: Vec<&String> = applied.claimed.iter().map(|work| &work.task).collect();
+        assert_eq!(claimed, [free]);
+        assert_eq!(applied.lost, [taken.clone(), demoted.clone()]);
+        assert_eq!(
+            applied.refused,
+            [barred.clone(), barred.clone()],
+            "its demotion and its claim"
+        );
+        let detail = store.show(barred)?;
+        assert_eq!(
+            (detail.task.status.as_str(), detail.runs.len()),
+            ("ready", 0)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_row_that_rolls_everything_back_fails_the_decision_and_nothing_of_it_stays() -> Result {
+        let (_dir, mut store, ids) = board(3)?;
+        protect(&store, &ids[1], "ROLLBACK")?;
+        assert!(apply(&mut store.db, &[], &claims(&ids), NOW).is_err());
+        assert!(store.db.is_autocommit());
+        assert_eq!(store.list(Some("ready"))?.len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn a_running_task_without_a_claim_leaves_running_under_the_empty_lock() -> Result {
+        let (_dir, mut store, ids) = board(2)?;
+        let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
+        assert_eq!(applied.claimed.len(), 2);
+        store.db.execute(
+            "UPDATE tasks SET claim_lock = NULL, claim_expires = NULL WHERE id = ?1",
+            [&ids[0]],
+        )?;
+
+        let ends = [reclaim(&ids[0], ""), reclaim(&ids[1], "")];
+        let applied = apply(&mut store.db, &ends, &[], NOW + 1)?;
+        assert_eq!(applied.written, ends[..1]);
+        assert_eq!(applied.lost, ids[1..], "a claim that is there still counts");
+        let ended = store.show(&ids[0])?;
+        assert_eq!(ended.task.status, "ready");
+        assert_eq!(ended.runs[0].outcome.as_deref(), Some("reclaimed"));
+        assert_eq!(store.show(&ids[1])?.task.status, "running");
+        Ok(())
+    }
+
+    #[test]
+    fn a_claimed_row_of_odd_values_gives_the_work_that_can_be_read_off_it() -> Result {
+        let (_dir, mut store, ids) = board(1)?;
+        // The column's declared type would turn some of these into what they should have been.
+        store.db.execute_batch(
+            "UPDATE tasks SET title = x'00ff', assignee = CAST(x'636f646572ff' AS TEXT), tenant = 7, skills = x'5b5d', \
+             goal_mode = 'yes', goal_max_turns = 3.5, max_runtime_seconds = '60', workspace_path = CAST(x'2fff' AS TEXT), \
+             current_run_id = 'none'",
+        )?;
+        let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
+        let [work] = &applied.claimed[..] else {
+            return Err(format!("{applied:?}").into());
+        };
+        assert_eq!(
+            (work.title.as_str(), work.profile.as_str()),
+            ("", "coder\u{fffd}")
+        );
+        assert_eq!(work.tenant.as_deref(), Some("7"));
+        assert_eq!((work.goal_mode, work.goal_turns_max), (false, Some(3)));
+        assert_eq!(work.max_runtime, Some(60));
+        assert_eq!(
+            work.workspace_path, None,
+            "no other path than the one that was meant"
+        );
+        assert_eq!(current_run(&store.db, &ids[0])?, Some(work.run));
+        Ok(())
+    }
 }

@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use serde_json::{Map, Value};
 
+use super::value;
+
 /// An event's payload or a run's metadata: an ordered JSON object; empty means NULL.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Payload(Map<String, Value>);
@@ -115,26 +117,33 @@ pub(crate) fn end_run(
     end: &RunEnd<'_>,
     now: i64,
 ) -> Result<Option<i64>> {
-    let run: Option<i64> = db
-        .prepare_cached("SELECT current_run_id FROM tasks WHERE id = ?1")?
-        .query_row([task], |row| row.get(0))
-        .optional()?
-        .flatten();
+    let run = current_run(db, task)?;
+    // Also a pointer that names no attempt, or it would stay for good.
+    db.prepare_cached(
+        "UPDATE tasks SET current_run_id = NULL WHERE id = ?1 AND current_run_id IS NOT NULL",
+    )?
+    .execute([task])?;
     let Some(run) = run else { return Ok(None) };
     db.prepare_cached(
         "UPDATE task_runs SET status = ?2, outcome = ?3, summary = ?4, error = ?5, metadata = ?6, ended_at = ?7, \
          claim_lock = NULL, claim_expires = NULL, worker_pid = NULL WHERE id = ?1 AND ended_at IS NULL",
     )?
     .execute((run, end.status, end.outcome, end.summary, end.error, end.metadata.to_json(), now))?;
-    db.prepare_cached("UPDATE tasks SET current_run_id = NULL WHERE id = ?1")?
-        .execute([task])?;
     Ok(Some(run))
+}
+
+/// The task's open attempt; whatever is no integer names none.
+pub(crate) fn current_run(db: &Connection, task: &str) -> Result<Option<i64>> {
+    db.prepare_cached("SELECT current_run_id FROM tasks WHERE id = ?1")?
+        .query_row([task], |row| value::integer(row, 0))
+        .optional()
+        .map(Option::flatten)
 }
 
 /// How an attempt ended; `None` while it is open, or if there is no such attempt.
 pub(crate) fn run_outcome(db: &Connection, run: i64) -> Result<Option<String>> {
     db.prepare_cached("SELECT outcome FROM task_runs WHERE id = ?1")?
-        .query_row([run], |row| row.get(0))
+        .query_row([run], |row| value::text(row, 0))
         .optional()
         .map(Option::flatten)
 }

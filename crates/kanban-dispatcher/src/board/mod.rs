@@ -8,6 +8,7 @@ mod query;
 mod repair;
 mod schema;
 mod store;
+mod value;
 mod verbs;
 mod work;
 

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, Row};
 
+use super::value::{exact, integer, number, text};
 use crate::view::{BadRow, Status, Task, View};
 
 /// How far back a streak of attempts is looked for.
@@ -70,7 +71,7 @@ impl From<rusqlite::Error> for Unreadable {
 }
 
 fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
-    let id = text(row, "id")?.filter(|id| !id.is_empty());
+    let id = exact(row, "id")?.filter(|id| !id.is_empty());
     let Some(id) = id else {
         let reason = "the id is not text".to_owned();
         return Err(Unreadable::Row(BadRow {
@@ -91,7 +92,7 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
         priority: field.number("priority")?.unwrap_or(0),
         created_at: field.number("created_at").ok().flatten().unwrap_or(0),
         started_at: field.number("started_at")?,
-        claim_lock: field.text("claim_lock")?,
+        claim_lock: field.lock("claim_lock")?,
         claim_expires: field.number("claim_expires")?,
         worker_pid: field.number("worker_pid")?,
         last_heartbeat_at: field.number("last_heartbeat_at")?,
@@ -100,7 +101,7 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
         max_runtime: field
             .number("run_limit")?
             .or(field.number("max_runtime_seconds")?),
-        run: field.number("current_run_id")?,
+        run: integer(row, "current_run_id")?,
         run_started_at: field.number("run_started_at")?,
         workspace_kind: field
             .text("workspace_kind")?
@@ -124,34 +125,31 @@ impl Fields<'_> {
         Ok(text(self.row, column)?)
     }
 
-    /// Accepts integers, whole reals and numeric text: older programs wrote all of them.
-    fn number(&self, column: &str) -> std::result::Result<Option<i64>, Unreadable> {
-        let number = match self.row.get_ref(column)? {
-            ValueRef::Null => return Ok(None),
-            ValueRef::Integer(value) => Some(value),
-            ValueRef::Real(value) => Some(value as i64),
-            ValueRef::Text(bytes) => std::str::from_utf8(bytes)
-                .ok()
-                .and_then(|text| text.trim().parse().ok()),
-            ValueRef::Blob(_) => None,
-        };
-        match number {
-            Some(value) => Ok(Some(value.clamp(-NUMBER_MAX, NUMBER_MAX))),
-            None => Err(Unreadable::Row(BadRow {
-                id: self.id.to_owned(),
-                reason: format!("{column} is not a number"),
-            })),
+    /// A lock that cannot be compared can be neither taken nor ended.
+    fn lock(&self, column: &str) -> std::result::Result<Option<String>, Unreadable> {
+        match exact(self.row, column)? {
+            None if !self.is_null(column)? => Err(self.unreadable(column, "text")),
+            lock => Ok(lock),
         }
     }
-}
 
-fn text(row: &Row<'_>, column: &str) -> Result<Option<String>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        ValueRef::Integer(value) => Some(value.to_string()),
-        ValueRef::Real(value) => Some(value.to_string()),
-        ValueRef::Null | ValueRef::Blob(_) => None,
-    })
+    fn number(&self, column: &str) -> std::result::Result<Option<i64>, Unreadable> {
+        match number(self.row, column)? {
+            None if !self.is_null(column)? => Err(self.unreadable(column, "a number")),
+            number => Ok(number.map(|value| value.clamp(-NUMBER_MAX, NUMBER_MAX))),
+        }
+    }
+
+    fn is_null(&self, column: &str) -> Result<bool> {
+        Ok(self.row.get_ref(column)? == ValueRef::Null)
+    }
+
+    fn unreadable(&self, column: &str, expected: &str) -> Unreadable {
+        Unreadable::Row(BadRow {
+            id: self.id.to_owned(),
+            reason: format!("{column} is not {expected}"),
+        })
+    }
 }
 
 /// A parent that is gone does not hold its child back: its row was deleted, and no one could ever finish it.
@@ -160,7 +158,8 @@ fn with_open_parents(db: &Connection) -> Result<HashSet<String>> {
         "SELECT DISTINCT c.id FROM tasks c JOIN task_links l ON l.child_id = c.id JOIN tasks p ON p.id = l.parent_id \
          WHERE c.status IN ('todo', 'ready', 'blocked') AND p.status NOT IN ('done', 'archived')",
     )?
-    .query_map([], |row| row.get(0))?
+    .query_map([], |row| exact(row, 0))?
+    .filter_map(Result::transpose)
     .collect()
 }
 
@@ -172,8 +171,8 @@ fn rate_limited(db: &Connection) -> Result<HashMap<String, i64>> {
          ORDER BY r.ended_at DESC, r.id DESC LIMIT 1) AS at \
          FROM tasks t WHERE t.status = 'ready' AND t.last_failure_error IS NOT NULL",
     )?
-    .query_map([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))?
-    .filter_map(|row| row.map(|(id, at)| at.map(|at| (id, at))).transpose())
+    .query_map([], |row| Ok(exact(row, 0)?.zip(number(row, 1)?)))?
+    .filter_map(Result::transpose)
     .collect()
 }
 

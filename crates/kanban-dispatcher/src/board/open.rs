@@ -15,11 +15,11 @@ pub(crate) fn open_existing(path: &Path, busy_timeout: Duration) -> Result<Conne
     open(path, busy_timeout, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
-/// Makes the file if it is missing; only `init` does this.
+/// Makes the file; only `init` does this.
 pub(crate) fn open_or_create(path: &Path, busy_timeout: Duration) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let db = open(path, busy_timeout, flags)?;
-    // Persistent, so only a new file needs it; an existing one keeps the mode it has.
+    // Persistent, so only a new file needs it; an existing one is opened otherwise and keeps the mode it has.
     db.pragma_update(None, "journal_mode", "wal")?;
     Ok(db)
 }

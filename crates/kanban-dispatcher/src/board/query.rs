@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::store::Store;
+use super::value::{integer, number, shown};
 use crate::error::{Error, ErrorKind};
 
 /// One task in a list. Times are unix seconds.
@@ -100,7 +101,7 @@ impl Store {
     /// [`ErrorKind::Sqlite`].
     pub fn list(&self, status: Option<&str>) -> std::result::Result<Vec<Summary>, Error> {
         let sql = format!(
-            "{SUMMARY} WHERE CASE WHEN ?1 IS NULL THEN status <> 'archived' ELSE status = ?1 END \
+            "{SUMMARY} WHERE CASE WHEN ?1 IS NULL THEN status IS NOT 'archived' ELSE status = ?1 END \
              ORDER BY priority DESC, created_at, id"
         );
         let mut statement = self.db.prepare_cached(&sql)?;
@@ -127,14 +128,14 @@ impl Store {
             comments: self.rows(
                 "SELECT author, body, created_at FROM task_comments WHERE task_id = ?1 ORDER BY id",
                 id,
-                |row| Ok(Comment { author: row.get(0)?, body: row.get(1)?, created_at: number(row, 2)? }),
+                |row| Ok(Comment { author: words(row, 0)?, body: words(row, 1)?, created_at: count(row, 2)? }),
             )?,
             events: self.rows(
                 "SELECT kind, payload, created_at, run_id FROM task_events WHERE task_id = ?1 ORDER BY id",
                 id,
                 |row| {
-                    let (kind, payload) = (row.get(0)?, json(row, 1));
-                    Ok(Event { kind, payload, created_at: number(row, 2)?, run_id: row.get(3)? })
+                    let (kind, payload) = (words(row, 0)?, json(row, 1)?);
+                    Ok(Event { kind, payload, created_at: count(row, 2)?, run_id: integer(row, 3)? })
                 },
             )?,
             runs: self.rows(
@@ -155,13 +156,13 @@ impl Store {
         let counts = self
             .db
             .prepare_cached("SELECT status, count(*) FROM tasks GROUP BY status ORDER BY status")?
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([], |row| Ok((words(row, 0)?, row.get(1)?)))?
             .collect::<Result<_>>()?;
         Ok(counts)
     }
 
     fn column(&self, sql: &str, id: &str) -> Result<Vec<String>> {
-        self.rows(sql, id, |row| row.get(0))
+        self.rows(sql, id, |row| words(row, 0))
     }
 
     fn rows<T>(
@@ -186,46 +187,47 @@ pub(super) fn no_task(id: &str) -> Error {
 
 fn summary(row: &Row<'_>) -> Result<Summary> {
     Ok(Summary {
-        id: row.get(0)?,
-        title: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
-        body: row.get(2)?,
-        assignee: row.get(3)?,
-        status: row.get(4)?,
-        priority: number(row, 5)?,
-        created_at: number(row, 6)?,
-        started_at: row.get(7)?,
-        completed_at: row.get(8)?,
-        result: row.get(9)?,
-        block_kind: row.get(10)?,
-        consecutive_failures: number(row, 11)?,
-        last_failure_error: row.get(12)?,
+        id: words(row, 0)?,
+        title: words(row, 1)?,
+        body: shown(row, 2)?,
+        assignee: shown(row, 3)?,
+        status: words(row, 4)?,
+        priority: count(row, 5)?,
+        created_at: count(row, 6)?,
+        started_at: number(row, 7)?,
+        completed_at: number(row, 8)?,
+        result: shown(row, 9)?,
+        block_kind: shown(row, 10)?,
+        consecutive_failures: count(row, 11)?,
+        last_failure_error: shown(row, 12)?,
     })
 }
 
 fn run(row: &Row<'_>) -> Result<Run> {
     Ok(Run {
-        id: row.get(0)?,
-        profile: row.get(1)?,
-        status: row.get(2)?,
-        outcome: row.get(3)?,
-        summary: row.get(4)?,
-        error: row.get(5)?,
-        metadata: json(row, 6),
-        worker_pid: row.get(7)?,
-        started_at: number(row, 8)?,
-        ended_at: row.get(9)?,
+        id: integer(row, 0)?.unwrap_or(0),
+        profile: shown(row, 1)?,
+        status: words(row, 2)?,
+        outcome: shown(row, 3)?,
+        summary: shown(row, 4)?,
+        error: shown(row, 5)?,
+        metadata: json(row, 6)?,
+        worker_pid: integer(row, 7)?,
+        started_at: count(row, 8)?,
+        ended_at: number(row, 9)?,
     })
 }
 
-/// NULL counts as 0, as it does for the peer.
-fn number(row: &Row<'_>, column: usize) -> Result<i64> {
-    Ok(row.get::<_, Option<i64>>(column)?.unwrap_or(0))
+/// NULL counts as 0, as it does for the peer; so does what is no number.
+fn count(row: &Row<'_>, column: usize) -> Result<i64> {
+    Ok(number(row, column)?.unwrap_or(0))
 }
 
-fn json(row: &Row<'_>, column: usize) -> Value {
-    row.get::<_, Option<String>>(column)
-        .ok()
-        .flatten()
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or(Value::Null)
+fn words(row: &Row<'_>, column: usize) -> Result<String> {
+    Ok(shown(row, column)?.unwrap_or_default())
+}
+
+fn json(row: &Row<'_>, column: usize) -> Result<Value> {
+    let value = shown(row, column)?.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(value.unwrap_or(Value::Null))
 }

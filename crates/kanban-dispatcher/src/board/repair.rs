@@ -1,7 +1,7 @@
 //! The one place that makes or repairs a schema. It takes a [`Token`], and only the once-gate hands those out.
 
 use once_per_key_repair::Token;
-use rusqlite::{Connection, Result, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::schema::{self, BASE_INDEXES, Drift, LATE_INDEXES, TABLES, Table};
 use crate::error::Error;
@@ -20,11 +20,15 @@ pub struct RepairKey {
     pub missing: String,
 }
 
-/// Makes what the file lacks of the format, in the peer's order, in one transaction: a repair that cannot succeed writes nothing.
+/// Makes what a board's file lacks of the format, in the peer's order, in one transaction: a repair that cannot succeed writes
+/// nothing.
+///
+/// It adds to a board and never begins one. A file without tables is what is left when a board's log is deleted, and a schema
+/// made there would hide the loss behind an empty, healthy board; [`Store::init`](crate::Store::init) makes new boards.
 ///
 /// # Errors
-/// [`ErrorKind::Drift`] when something is still missing afterwards, naming it; [`ErrorKind::Sqlite`] for anything else. The file is
-/// then as it was.
+/// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when what is missing is no addition, or is still missing afterwards, naming it;
+/// [`ErrorKind::Sqlite`](crate::ErrorKind::Sqlite) for anything else. The file is then as it was.
 ///
 /// # Examples
 /// A repair cannot be called without a permit:
@@ -35,15 +39,22 @@ pub struct RepairKey {
 /// ```
 /// With one, it runs once:
 /// ```
-/// use kanban_dispatcher::{RepairKey, Slug, repair};
+/// use kanban_dispatcher::{Clock, RepairKey, Root, Slug, Store, repair};
 /// use once_per_key_repair::{RepairGate, Turn};
+/// use rusqlite::{Connection, OpenFlags};
+///
+/// let dir = tempfile::tempdir()?;
+/// let board = Root::at(dir.path()).board(&Slug::default());
+/// Store::init(&board, &Clock::system())?;
+/// let mut db = Connection::open_with_flags(board.db(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+/// db.execute_batch("ALTER TABLE tasks DROP COLUMN skills")?;
 ///
 /// let gate = RepairGate::new();
-/// let key = RepairKey { slug: Slug::default(), file: (0, 0), missing: String::new() };
-/// let mut db = rusqlite::Connection::open_in_memory()?;
+/// let key = RepairKey { slug: Slug::default(), file: (0, 0), missing: "column tasks.skills".into() };
 /// let Turn::Yours(permit) = gate.enter(&key) else { unreachable!() };
 /// let made = permit.run(|token| repair(token, &mut db, 1_000))?;
-/// assert_eq!(made.len(), 7);
+/// assert_eq!(made.len(), 1);
+/// assert_eq!(made[0].to_string(), "column tasks.skills");
 /// assert!(!matches!(gate.enter(&key), Turn::Yours(_)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -55,12 +66,35 @@ pub fn repair(
     token: Token<'_, RepairKey>,
     db: &mut Connection,
     now: i64,
-) -> std::result::Result<Vec<Drift>, Error> {
+) -> Result<Vec<Drift>, Error> {
     let slug = &token.key().slug;
-    migrate(db, now).map_err(|error| error.on(slug))
+    migrate(db, Start::Board, now).map_err(|error| error.on(slug))
 }
 
-fn migrate(db: &mut Connection, now: i64) -> std::result::Result<Vec<Drift>, Error> {
+/// The same for a file that the caller has just made, under the init lock: all of the schema, if it has no table yet.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a token is spent by the schema it allows"
+)]
+pub(crate) fn create(
+    token: Token<'_, RepairKey>,
+    db: &mut Connection,
+    now: i64,
+) -> Result<Vec<Drift>, Error> {
+    let slug = &token.key().slug;
+    migrate(db, Start::NewFile, now).map_err(|error| error.on(slug))
+}
+
+/// What a migration starts from.
+#[derive(Clone, Copy)]
+enum Start {
+    /// A file that had no content before us.
+    NewFile,
+    /// A board, whose content is all there.
+    Board,
+}
+
+fn migrate(db: &mut Connection, start: Start, now: i64) -> Result<Vec<Drift>, Error> {
     // A spilled page would reach the WAL before the commit, and a rolled-back repair must leave no trace.
     db.pragma_update(None, "cache_spill", false)?;
     // IMMEDIATE: of several processes that open one old board, one migrates and the others find it done.
@@ -69,8 +103,15 @@ fn migrate(db: &mut Connection, now: i64) -> std::result::Result<Vec<Drift>, Err
     if lacks.is_empty() {
         return Ok(lacks);
     }
-    if !is_new(&tx)? {
-        refuse_loss(&lacks)?;
+    match (start, has_no_schema(&tx)?) {
+        (Start::NewFile, true) => {}
+        (Start::Board, true) => {
+            let note =
+                "no table is there; restore a backup, or remove the file if it never was a board";
+            return Err(Error::drift(&lacks).note(note));
+        }
+        // Also in a new file by now, from a program that did not wait for the init lock.
+        (_, false) => refuse_loss(&lacks)?,
     }
     make_tables(&tx)?;
     add_columns(&tx)?;
@@ -90,8 +131,7 @@ fn migrate(db: &mut Connection, now: i64) -> std::result::Result<Vec<Drift>, Err
     Ok(lacks)
 }
 
-/// A file without any table has no content that a new schema could hide.
-fn is_new(tx: &Transaction<'_>) -> Result<bool> {
+fn has_no_schema(tx: &Transaction<'_>) -> rusqlite::Result<bool> {
     tx.query_row(
         "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
         [],
@@ -99,7 +139,7 @@ fn is_new(tx: &Transaction<'_>) -> Result<bool> {
     )
 }
 
-fn refuse_loss(lacks: &[Drift]) -> std::result::Result<(), Error> {
+fn refuse_loss(lacks: &[Drift]) -> Result<(), Error> {
     let lost: Vec<Drift> = lacks
         .iter()
         .filter(|lack| {
@@ -122,7 +162,7 @@ fn refuse_loss(lacks: &[Drift]) -> std::result::Result<(), Error> {
     Err(Error::drift(&lost).note("a repair cannot make it again; restore a backup"))
 }
 
-fn make_tables(tx: &Transaction<'_>) -> Result<()> {
+fn make_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for table in TABLES {
         tx.execute_batch(&create_sql(table, table.name))?;
     }
@@ -142,7 +182,7 @@ fn create_sql(table: &Table, name: &str) -> String {
     )
 }
 
-fn make_indexes(tx: &Transaction<'_>, indexes: &[(&str, &str)]) -> Result<()> {
+fn make_indexes(tx: &Transaction<'_>, indexes: &[(&str, &str)]) -> rusqlite::Result<()> {
     for (name, on) in indexes {
         tx.execute_batch(&format!("CREATE INDEX IF NOT EXISTS {name} ON {on}"))?;
     }
@@ -155,7 +195,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("last_failure_error", "last_spawn_error"),
 ];
 
-fn add_columns(tx: &Transaction<'_>) -> Result<()> {
+fn add_columns(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for table in TABLES {
         let present = schema::columns(tx, table.name)?;
         for column in table.columns.iter().filter(|column| column.additive) {
@@ -181,29 +221,28 @@ fn add_columns(tx: &Transaction<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A running task without a run row gets one, copied from the task, so that its end can be recorded.
-fn open_missing_runs(tx: &Transaction<'_>, now: i64) -> Result<()> {
-    let ids: Vec<String> = tx
-        .prepare("SELECT id FROM tasks WHERE status = 'running' AND current_run_id IS NULL")?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_>>()?;
-    for id in ids {
-        tx.execute(
-            "INSERT INTO task_runs (task_id, profile, step_key, status, claim_lock, claim_expires, worker_pid, \
-             max_runtime_seconds, last_heartbeat_at, started_at) \
-             SELECT id, assignee, current_step_key, 'running', claim_lock, claim_expires, worker_pid, \
-             max_runtime_seconds, last_heartbeat_at, COALESCE(started_at, ?2) FROM tasks WHERE id = ?1",
-            (&id, now),
-        )?;
-        tx.execute(
-            "UPDATE tasks SET current_run_id = ?2 WHERE id = ?1 AND current_run_id IS NULL",
-            (&id, tx.last_insert_rowid()),
-        )?;
-    }
+/// A running task that points at no run gets its newest open one back, or else a new one copied from the task, so that its end
+/// can be recorded.
+///
+/// The open one first: its worker may be alive, and knows itself by that run's number.
+fn open_missing_runs(tx: &Transaction<'_>, now: i64) -> rusqlite::Result<()> {
+    const POINT_AT_OPEN_RUNS: &str = "UPDATE tasks SET current_run_id = \
+         (SELECT max(r.id) FROM task_runs r WHERE r.task_id = tasks.id AND r.ended_at IS NULL) \
+         WHERE status = 'running' AND current_run_id IS NULL";
+    tx.execute(POINT_AT_OPEN_RUNS, [])?;
+    tx.execute(
+        "INSERT INTO task_runs (task_id, profile, step_key, status, claim_lock, claim_expires, worker_pid, \
+         max_runtime_seconds, last_heartbeat_at, started_at) \
+         SELECT id, assignee, current_step_key, 'running', claim_lock, claim_expires, worker_pid, \
+         max_runtime_seconds, last_heartbeat_at, COALESCE(started_at, ?1) FROM tasks \
+         WHERE status = 'running' AND current_run_id IS NULL AND id IS NOT NULL",
+        [now],
+    )?;
+    tx.execute(POINT_AT_OPEN_RUNS, [])?;
     Ok(())
 }
 
-fn rename_old_events(tx: &Transaction<'_>) -> Result<()> {
+fn rename_old_events(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (old, new) in [
         ("ready", "promoted"),
         ("priority", "reprioritized"),
@@ -218,7 +257,7 @@ fn rename_old_events(tx: &Transaction<'_>) -> Result<()> {
 }
 
 /// Renames the table, makes it anew and copies the shared columns; ids that were no integers are given anew, in order.
-fn rebuild(tx: &Transaction<'_>, table: &Table) -> Result<()> {
+fn rebuild(tx: &Transaction<'_>, table: &Table) -> rusqlite::Result<()> {
     let (name, old) = (table.name, format!("{}_before_rebuild", table.name));
     let present = schema::columns(tx, name)?;
     tx.execute_batch(&format!("ALTER TABLE {name} RENAME TO {old}"))?;

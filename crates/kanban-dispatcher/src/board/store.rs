@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::open::{open_existing, open_or_create};
-use super::repair::{RepairKey, repair};
+use super::repair::{RepairKey, create, repair};
 use super::schema::{self, Drift};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -51,10 +51,7 @@ impl Store {
     pub fn open(board: &Board, clock: &Clock) -> Result<Self, Error> {
         match std::fs::metadata(board.db()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_found(board)),
-            Err(error) => {
-                let what = format!("look at {}", board.db().display());
-                return Err(Error::io(what, error).on(board.slug()));
-            }
+            Err(error) => return Err(unseen(board, error)),
             Ok(metadata) if metadata.len() == 0 => return Err(emptied(board)),
             Ok(_) => {}
         }
@@ -64,22 +61,34 @@ impl Store {
 
     /// Makes the board if it does not exist, with its directory and, for a named board, `board.json`; then opens it.
     ///
+    /// Of several programs that do so at once, one makes it and the others find it made. It is the only place that makes a
+    /// schema from nothing, and only in a file that was not there before.
+    ///
     /// # Errors
     /// [`ErrorKind::Refused`] for an existing empty file, which may be a board that lost its content; otherwise as
     /// [`open`](Self::open), and [`ErrorKind::Io`] when directories cannot be made.
     pub fn init(board: &Board, clock: &Clock) -> Result<Self, Error> {
-        if std::fs::metadata(board.db()).is_ok_and(|metadata| metadata.len() == 0) {
-            return Err(emptied(board));
-        }
         let made =
             |error| Error::io(format!("make {}", board.dir().display()), error).on(board.slug());
         std::fs::create_dir_all(board.dir()).map_err(made)?;
+        let lock = init_lock(board, BUSY)?;
+        // Under the lock: a file that another program is making would look like one that lost its content.
+        let is_new = match std::fs::metadata(board.db()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => return Err(unseen(board, error)),
+            Ok(metadata) if metadata.len() == 0 => return Err(emptied(board)),
+            Ok(_) => false,
+        };
         if !board.slug().is_default() && !board.metadata().exists() {
             let text = format!("{:#}\n", metadata(board.slug(), clock.unix()));
             std::fs::write(board.metadata(), text).map_err(made)?;
         }
-        let db = open_or_create(board.db(), BUSY).map_err(|error| unusable(board, error))?;
-        Self::checked(board, db, clock)
+        if is_new {
+            let db = make(board, clock)?;
+            return Ok(Self::new(board, db, clock));
+        }
+        drop(lock);
+        Self::open(board, clock)
     }
 
     fn checked(board: &Board, mut db: Connection, clock: &Clock) -> Result<Self, Error> {
@@ -93,11 +102,15 @@ impl Store {
                 permit.run(|token| repair(token, &mut db, clock.unix()))?;
             }
         }
-        Ok(Self {
+        Ok(Self::new(board, db, clock))
+    }
+
+    fn new(board: &Board, db: Connection, clock: &Clock) -> Self {
+        Self {
             db,
             clock: clock.clone(),
-            slug: slug.clone(),
-        })
+            slug: board.slug().clone(),
+        }
     }
 
     /// The board's name.
@@ -105,6 +118,21 @@ impl Store {
     pub fn slug(&self) -> &Slug {
         &self.slug
     }
+}
+
+/// Makes the file and its schema. The caller holds the init lock and has seen that there is no file.
+fn make(board: &Board, clock: &Clock) -> Result<Connection, Error> {
+    let unusable = |error| unusable(board, error);
+    let mut db = open_or_create(board.db(), BUSY).map_err(unusable)?;
+    let drift = schema::drift(&db).map_err(unusable)?;
+    let gate = RepairGate::new();
+    if let Turn::Yours(permit) = gate.enter(&repair_key(board.slug(), &drift)) {
+        permit.run(|token| create(token, &mut db, clock.unix()))?;
+    }
+    // We never checkpoint on close, so all of a quiet board would live in its log until somebody deletes that.
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        .map_err(unusable)?;
+    Ok(db)
 }
 
 fn repair_key(slug: &Slug, drift: &[Drift]) -> RepairKey {
@@ -148,6 +176,11 @@ fn unusable(board: &Board, error: rusqlite::Error) -> Error {
     Error::new(ErrorKind::Sqlite, what)
         .because(error)
         .on(board.slug())
+}
+
+fn unseen(board: &Board, error: io::Error) -> Error {
+    let what = format!("look at {}", board.db().display());
+    Error::io(what, error).on(board.slug())
 }
 
 fn not_found(board: &Board) -> Error {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::event::{self, Payload, RunEnd, to_spaced_json};
 use super::query::no_task;
 use super::store::Store;
-use super::{apply, observe};
+use super::{apply, observe, value};
 use crate::decide::promotions;
 use crate::error::{Error, ErrorKind};
 
@@ -142,7 +142,7 @@ impl Store {
     pub fn complete(&mut self, id: &str, done: &Complete) -> std::result::Result<(), Error> {
         let now = self.clock.unix();
         let summary = done.summary.as_deref().or(done.result.as_deref());
-        let tx = self.begin(id, "complete", &["running", "ready", "blocked"], done.run)?;
+        let mut tx = self.begin(id, "complete", &["running", "ready", "blocked"], done.run)?;
         tx.execute(
             "UPDATE tasks SET status = 'done', result = ?2, completed_at = ?3, claim_lock = NULL, claim_expires = NULL, \
              worker_pid = NULL, block_kind = NULL, block_recurrences = 0, consecutive_failures = 0, \
@@ -180,7 +180,7 @@ impl Store {
             )
             .with("summary", line);
         event::append(&tx, id, "completed", &payload, run, now)?;
-        promote(&tx, now)?;
+        promote(&mut tx, now)?;
         tx.commit()?;
         Ok(())
     }
@@ -201,7 +201,7 @@ impl Store {
         let (stored, count): (Option<String>, Option<i64>) = tx.query_row(
             "SELECT block_kind, block_recurrences FROM tasks WHERE id = ?1",
             [id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((value::text(row, 0)?, value::number(row, 1)?)),
         )?;
         let count = if stored.as_deref() == kind {
             count.unwrap_or(0).saturating_add(1)
@@ -314,11 +314,7 @@ impl Store {
                 )?;
             }
         }
-        let current: Option<i64> = tx.query_row(
-            "SELECT current_run_id FROM tasks WHERE id = ?1",
-            [id],
-            |row| row.get(0),
-        )?;
+        let current = event::current_run(&tx, id)?;
         let payload = Payload::new().with_some("note", note);
         event::append(&tx, id, "heartbeat", &payload, current, now)?;
         tx.commit()?;
@@ -347,11 +343,7 @@ impl Store {
                 allowed.join(", ")
             ));
         }
-        let current: Option<i64> = tx.query_row(
-            "SELECT current_run_id FROM tasks WHERE id = ?1",
-            [id],
-            |row| row.get(0),
-        )?;
+        let current = event::current_run(&tx, id)?;
         match run {
             Some(run) if current != Some(run) => {
                 let now = current.map_or("none is open".to_owned(), |now| format!("{now} is"));
@@ -366,15 +358,12 @@ impl Store {
 
 fn status(tx: &Transaction<'_>, id: &str) -> Result<Option<String>> {
     tx.query_row("SELECT status FROM tasks WHERE id = ?1", [id], |row| {
-        row.get(0)
+        Ok(value::text(row, 0)?.unwrap_or_else(|| "unreadable".to_owned()))
     })
     .optional()
 }
 
-fn promote(tx: &Transaction<'_>, now: i64) -> Result<()> {
-    apply::promote(
-        tx,
-        &promotions(observe::read(tx)?, DEFAULT_FAILURE_LIMIT),
-        now,
-    )
+fn promote(tx: &mut Transaction<'_>, now: i64) -> Result<()> {
+    let promotions = promotions(observe::read(tx)?, DEFAULT_FAILURE_LIMIT);
+    apply::promote(tx, &promotions, now)
 }

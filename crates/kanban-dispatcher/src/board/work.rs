@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Result, TransactionBehavior};
 
 use super::event::{self, Payload};
+use super::value;
 
 /// A claimed task, as its worker is told about it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,24 +55,25 @@ pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<
          goal_mode, goal_max_turns, max_runtime_seconds FROM tasks WHERE id = ?1",
     )?
     .query_row([task], |row| {
-        let text = |column: &str| row.get::<_, Option<String>>(column).ok().flatten();
-        let number = |column: &str| row.get::<_, Option<i64>>(column).ok().flatten();
+        let text = |column: &str| value::text(row, column);
+        let number = |column: &str| value::number(row, column);
         let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         Ok(Work {
             task: task.to_owned(),
             run,
             lock: lock.to_owned(),
-            title: text("title").unwrap_or_default(),
-            profile: text("assignee").unwrap_or_default().trim().to_owned(),
-            tenant: non_empty(text("tenant")),
-            workspace_kind: text("workspace_kind").unwrap_or_else(|| "scratch".to_owned()),
-            workspace_path: non_empty(text("workspace_path")),
-            branch: non_empty(text("branch_name")),
-            skills: skills(text("skills").as_deref()),
-            model: non_empty(text("model_override")),
-            goal_mode: number("goal_mode").is_some_and(|mode| mode != 0),
-            goal_turns_max: number("goal_max_turns"),
-            max_runtime: number("max_runtime_seconds"),
+            title: text("title")?.unwrap_or_default(),
+            profile: text("assignee")?.unwrap_or_default().trim().to_owned(),
+            tenant: non_empty(text("tenant")?),
+            workspace_kind: text("workspace_kind")?.unwrap_or_else(|| "scratch".to_owned()),
+            // Another path or branch than the one that was meant is worse than none.
+            workspace_path: non_empty(value::exact(row, "workspace_path")?),
+            branch: non_empty(value::exact(row, "branch_name")?),
+            skills: skills(text("skills")?.as_deref()),
+            model: non_empty(text("model_override")?),
+            goal_mode: number("goal_mode")?.is_some_and(|mode| mode != 0),
+            goal_turns_max: number("goal_max_turns")?,
+            max_runtime: number("max_runtime_seconds")?,
         })
     })
 }

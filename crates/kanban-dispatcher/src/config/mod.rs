@@ -109,9 +109,6 @@ pub struct Repair {
     pub scope: Scope,
     /// How often one unchanged damage is attempted over all restarts.
     pub attempts_max: NonZeroU32,
-    /// Milliseconds a repair waits for other writers before it gives its turn back.
-    #[serde(deserialize_with = "value::milliseconds")]
-    pub busy_timeout_ms: Duration,
 }
 
 /// What "once" means for a repair.
@@ -137,6 +134,9 @@ pub struct Worker {
     /// Seconds between SIGTERM and SIGKILL.
     #[serde(deserialize_with = "value::seconds_or_zero")]
     pub stop_grace_seconds: Duration,
+    /// Seconds a worker may live on after its task was reported, before it is stopped.
+    #[serde(deserialize_with = "value::seconds_or_zero")]
+    pub linger_seconds: Duration,
 }
 
 // ===== impl Config =====
@@ -191,7 +191,6 @@ impl Default for Repair {
         Self {
             scope: Scope::Drift,
             attempts_max: nonzero(3),
-            busy_timeout_ms: Duration::from_secs(5),
         }
     }
 }
@@ -202,6 +201,7 @@ impl Default for Worker {
             command: None,
             require_profile: true,
             stop_grace_seconds: Duration::from_secs(5),
+            linger_seconds: Duration::from_secs(60),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn choose(tasks: &[Task], policy: &Policy, now: i64, decision: &mut D
             decision.hold(HeldReason::BoardCap);
         } else {
             room = room.map(|room| room - 1);
-            let expires = now + policy.claim_ttl;
+            let expires = now.saturating_add(policy.claim_ttl);
             let (task, lock) = (task.id.clone(), policy.lock.clone());
             decision.claims.push(Claim {
                 task,
@@ -59,10 +59,88 @@ fn held(task: &Task, policy: &Policy, now: i64, decision: &mut Decision) -> Opti
     if !matches!(task.workspace_kind.as_str(), "scratch" | "dir") {
         return Some(HeldReason::Workspace);
     }
+    // An end in the future was written before the clock was set back: a rest is never longer than the cooldown.
     let rest_ends = task
         .rate_limited_at
-        .map(|at| at + policy.cooldown)
+        .filter(|at| *at <= now)
+        .map(|at| at.saturating_add(policy.cooldown))
         .filter(|end| *end > now)?;
     decision.due(rest_ends);
     Some(HeldReason::Cooldown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+    const COOLDOWN: i64 = 300;
+
+    fn decide_at(now: i64, claim_ttl: i64, rate_limited_at: i64) -> Decision {
+        let task = Task {
+            id: "t".to_owned(),
+            status: Status::Ready,
+            assignee: Some("coder".to_owned()),
+            priority: 0,
+            created_at: 0,
+            started_at: None,
+            claim_lock: None,
+            claim_expires: None,
+            worker_pid: None,
+            last_heartbeat_at: None,
+            failures: 0,
+            max_retries: None,
+            max_runtime: None,
+            run: None,
+            run_started_at: None,
+            workspace_kind: "scratch".to_owned(),
+            has_open_parent: false,
+            is_sticky: false,
+            rate_limited_at: Some(rate_limited_at),
+            violations: 0,
+        };
+        let policy = Policy {
+            lock: "rs.host:1:a".to_owned(),
+            our_prefix: "rs.host:".to_owned(),
+            peer_prefix: "host:".to_owned(),
+            claim_ttl,
+            renew_before: 300,
+            failure_limit: 2,
+            crash_grace: 30,
+            cooldown: COOLDOWN,
+            board_cap: None,
+            spawnable: ["coder".to_owned()].into(),
+        };
+        let mut decision = Decision::default();
+        choose(&[task], &policy, now, &mut decision);
+        decision
+    }
+
+    #[test]
+    fn a_rest_that_began_in_the_future_is_over() {
+        // The clock was set back by a day: the task must not rest for the day.
+        for (at, rests) in [
+            (NOW - COOLDOWN, false),
+            (NOW - COOLDOWN + 1, true),
+            (NOW, true),
+            (NOW + 1, false),
+            (NOW + 86_400, false),
+        ] {
+            let decision = decide_at(NOW, 900, at);
+            assert_eq!(decision.claims.is_empty(), rests, "{}", at - NOW);
+            let rest_ends = rests.then_some(at + COOLDOWN);
+            assert_eq!(decision.next_due, rest_ends, "{}", at - NOW);
+        }
+    }
+
+    #[test]
+    fn times_at_the_end_of_the_range_are_as_good_as_any() {
+        for at in [i64::MIN, 0, i64::MAX] {
+            for now in [i64::MIN, 0, i64::MAX] {
+                let decision = decide_at(now, i64::MAX, at);
+                let rests = decision.claims.is_empty();
+                assert_eq!(rests, at == now && now != i64::MAX, "{at} {now}");
+            }
+        }
+    }
 }

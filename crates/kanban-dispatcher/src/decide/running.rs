@@ -20,9 +20,8 @@ pub(super) fn judge(
     now: i64,
     decision: &mut Decision,
 ) {
-    let Some(lock) = task.claim_lock.clone() else {
-        return;
-    };
+    // Without a lock nobody renews it: it ends when it runs out.
+    let lock = task.claim_lock.clone().unwrap_or_default();
     match processes.get(&task.id) {
         Some(Process::Ended { .. }) | None
             if task.worker_pid.is_none() && lock.starts_with(&policy.our_prefix) =>
@@ -214,14 +213,12 @@ fn unproven(
         );
         return;
     }
+    // Alive: its claim goes on however silent it is. It is not ours to signal, and a second worker beside it would be worse.
     let Some((expires_was, pid)) = task.claim_expires.zip(task.worker_pid) else {
         return;
     };
     if expires_was >= now {
         decision.due(expires_was + 1);
-    } else if is_silent(task, now) {
-        // The process may be a stranger with a reused id: the claim ends, the process is not signalled.
-        release(task, lock, policy, now, false, decision);
     } else {
         let expires = now + policy.claim_ttl;
         decision.transitions.push(Transition::Extend {

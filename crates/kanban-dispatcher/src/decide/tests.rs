@@ -788,14 +788,18 @@ fn an_unproven_process_is_watched_and_never_stopped() {
         panic!("{decision:?}")
     };
     assert_eq!((expires_was, expires), (NOW - 1, NOW + 900));
-    // Alive and silent: the claim ends, the process does not.
+    // Silent too: beside a process that may be its worker the task gets no second one.
     let silent = Task {
         last_heartbeat_at: Some(NOW - 4000),
         run_started_at: Some(NOW - 5000),
         ..peers(NOW - 1)
     };
     let decision = one(silent, there(true));
-    assert!(!reclaim(&decision).terminated);
+    assert!(matches!(
+        decision.transitions[..],
+        [Transition::Extend { .. }]
+    ));
+    assert!(decision.stops.is_empty());
     // Gone: a crash, but not within the grace of its first start.
     assert!(matches!(
         failure(&one(peers(NOW), there(false))).cause,

@@ -81,6 +81,8 @@ impl Builder {
             standby: None,
             ledger_error: None,
             wake: Wake::new(),
+            has_led: false,
+            has_read_ledger: false,
             is_shut_down: false,
         }
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use error_classify::Class;
+
 use super::Dispatcher;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -20,25 +22,26 @@ pub(super) struct ConfigFile {
 impl Dispatcher {
     /// Holds the root's lock, or says why not. A lock on a file that is no longer at its path keeps nobody out.
     pub(super) fn lead(&mut self) -> Result<(), Error> {
-        if self.lock.as_ref().is_some_and(FileLock::is_current) {
-            self.open_ledger();
-            return Ok(());
+        if !self.lock.as_ref().is_some_and(FileLock::is_current) {
+            self.lock = None;
+            let path = self.site.root.dispatcher_lock();
+            let failed = |error| Error::io(format!("take the lock {}", path.display()), error);
+            // Not again once it was there: a root that goes away under us was unmounted or moved, not new.
+            if !self.has_led {
+                make_kanban_dir(&self.site.root).map_err(failed)?;
+            }
+            let Some(lock) = FileLock::try_acquire(&path).map_err(failed)? else {
+                let what = format!("take {}: another dispatcher holds it", path.display());
+                return Err(Error::new(ErrorKind::Busy, what));
+            };
+            self.lock = Some(lock);
+            self.has_led = true;
+            self.is_shut_down = false;
         }
-        self.lock = None;
-        let path = self.site.root.dispatcher_lock();
-        let failed = |error| Error::io(format!("take the lock {}", path.display()), error);
-        make_kanban_dir(&self.site.root).map_err(failed)?;
-        let Some(lock) = FileLock::try_acquire(&path).map_err(failed)? else {
-            let what = format!("take {}: another dispatcher holds it", path.display());
-            return Err(Error::new(ErrorKind::Busy, what));
-        };
-        self.lock = Some(lock);
-        self.is_shut_down = false;
+        self.open_ledger()?;
         if self.standby.take().is_some() {
             tracing::info!("dispatcher takes over");
         }
-        self.open_ledger();
-        self.site.workers.adopt(self.site.ledger.workers());
         Ok(())
     }
 
@@ -52,9 +55,23 @@ impl Dispatcher {
         TickReport::standby(why)
     }
 
-    fn open_ledger(&mut self) {
+    /// Adopts the workers that the ledger knows and tells it of ours, whenever it was opened anew.
+    ///
+    /// # Errors
+    /// The ledger is in use and was never read: it may know workers that must not get a second one. A ledger that cannot be used at
+    /// all is told once, and dispatching goes on without it.
+    fn open_ledger(&mut self) -> Result<(), Error> {
         match self.site.ledger.open(&self.site.root) {
-            Ok(()) => self.ledger_error = None,
+            Ok(None) => Ok(()),
+            Ok(Some(adopted)) => {
+                self.site.workers.adopt(adopted);
+                self.site.workers.poll(self.site.clock.monotonic());
+                self.site.ledger.record_workers(&self.site.workers.all());
+                self.ledger_error = None;
+                self.has_read_ledger = true;
+                Ok(())
+            }
+            Err(error) if is_busy(&error) && !self.has_read_ledger => Err(error),
             Err(error) => {
                 let text = error.chain();
                 if self.ledger_error.as_ref() != Some(&text) {
@@ -63,6 +80,7 @@ impl Dispatcher {
                     );
                     self.ledger_error = Some(text);
                 }
+                Ok(())
             }
         }
     }
@@ -97,4 +115,8 @@ fn make_kanban_dir(root: &Root) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
+}
+
+fn is_busy(error: &Error) -> bool {
+    error_classify::classify(error).class() == Class::Busy
 }

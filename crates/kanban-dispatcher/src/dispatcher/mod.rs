@@ -7,7 +7,6 @@ use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 pub use self::builder::Builder;
@@ -19,11 +18,11 @@ use crate::discover::discover;
 use crate::lanes::Lanes;
 use crate::ledger::publish;
 use crate::lock::FileLock;
-use crate::report::{BoardReport, Outcome, TickReport};
+use crate::report::{BoardReport, TickReport};
 use crate::root::{Board, Root, Slug};
 use crate::site::Site;
-use crate::tick::state::BoardState;
-use crate::tick::{Tick, panicked, tick_board};
+use crate::tick::state::{BoardState, LastKnown};
+use crate::tick::{Tick, outcome, panicked, tick_board};
 use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::Gate;
@@ -56,8 +55,7 @@ pub struct Dispatcher {
     config_file: Option<ConfigFile>,
     lock: Option<FileLock>,
     lanes: Lanes<(Box<BoardState>, BoardReport)>,
-    /// `None` while a lane has the state.
-    states: HashMap<Slug, Option<Box<BoardState>>>,
+    states: HashMap<Slug, Home>,
     /// Boards that could start more if there were room.
     wanting: HashSet<Slug>,
     started_at: i64,
@@ -66,7 +64,20 @@ pub struct Dispatcher {
     ledger_error: Option<String>,
     /// Whoever runs it can stop it.
     wake: Wake,
+    has_led: bool,
+    has_read_ledger: bool,
     is_shut_down: bool,
+}
+
+/// Where a board's state is.
+#[derive(Debug)]
+enum Home {
+    In(Box<BoardState>),
+    /// A lane has it, since this instant (unix seconds); what was known before.
+    Out {
+        since: i64,
+        last_known: LastKnown,
+    },
 }
 
 // ===== impl Dispatcher =====
@@ -107,9 +118,9 @@ impl Dispatcher {
             if now >= next {
                 self.tick();
                 next = now + self.config.dispatch_interval_seconds;
-            } else if self.lock.is_some() {
-                let mut news: HashSet<Slug> = self.site.workers.poll(now).into_iter().collect();
-                if !news.is_empty() {
+            } else {
+                let mut news = self.site.workers.poll(now);
+                if self.lock.is_some() && !news.is_empty() {
                     // An end frees a place: the boards that wait for one are concerned too.
                     news.extend(self.wanting.iter().cloned());
                     self.tick_some(Some(&news));
@@ -134,7 +145,7 @@ impl Dispatcher {
         if self.lock.is_some() {
             self.publish(&[], "stopped", true);
             let workers = self.site.workers.alive();
-            tracing::info!(workers, "dispatcher ends; workers go on");
+            tracing::info!("dispatcher ends; {workers} workers go on");
         }
         self.lock = None;
     }
@@ -154,10 +165,11 @@ impl Dispatcher {
     // ----- one tick -----
 
     fn tick_some(&mut self, only: Option<&HashSet<Slug>>) -> TickReport {
+        // Also while standing by: ends are noticed, stops go on.
+        self.site.workers.poll(self.site.clock.monotonic());
         if let Err(error) = self.lead() {
             return self.stand_by(&error);
         }
-        self.site.workers.poll(self.site.clock.monotonic());
         let boards = match discover(&self.site.root) {
             Ok(boards) => boards,
             // Without the list no board may be taken for removed.
@@ -175,8 +187,8 @@ impl Dispatcher {
         let reports: Vec<BoardReport> = served
             .iter()
             .map(|board| {
-                let late = || BoardReport::new(board.slug(), Outcome::Busy);
-                reports.remove(board.slug()).unwrap_or_else(late)
+                let report = reports.remove(board.slug());
+                report.unwrap_or_else(|| self.hung(board))
             })
             .collect();
         for report in &reports {
@@ -196,18 +208,7 @@ impl Dispatcher {
 
     fn tick_boards(&mut self, boards: &[Board]) -> HashMap<Slug, BoardReport> {
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
-        let room = config
-            .workers_max
-            .get()
-            .saturating_sub(site.workers.alive());
-        let tick = Arc::new(Tick {
-            now: site.clock.unix(),
-            monotonic: site.clock.monotonic(),
-            room: AtomicUsize::new(room),
-            wake: self.wake.clone(),
-            site,
-            config,
-        });
+        let tick = Arc::new(Tick::new(site, config, self.wake.clone()));
         // Another board is first each time, so that the first ones do not take all the room for ever.
         let first = if boards.is_empty() {
             0
@@ -215,11 +216,18 @@ impl Dispatcher {
             self.ticks % boards.len()
         };
         for board in boards[first..].iter().chain(&boards[..first]) {
-            let state = self
+            let home = self
                 .states
                 .entry(board.slug().clone())
-                .or_insert_with(|| Some(Box::new(BoardState::new(board.clone()))));
-            let Some(mut state) = state.take() else {
+                .or_insert_with(|| Home::In(Box::new(BoardState::new(board.clone()))));
+            let Home::In(state) = home else {
+                continue;
+            };
+            let out = Home::Out {
+                since: tick.now,
+                last_known: state.last_known.clone(),
+            };
+            let Home::In(mut state) = std::mem::replace(home, out) else {
                 continue;
             };
             let tick = Arc::clone(&tick);
@@ -233,17 +241,26 @@ impl Dispatcher {
         done.into_iter()
             .map(|(state, report)| {
                 let slug = report.slug.clone();
-                self.states.insert(slug.clone(), Some(state));
+                self.states.insert(slug.clone(), Home::In(state));
                 (slug, report)
             })
             .collect()
+    }
+
+    /// A board whose turn has not come back within its deadline; the others do not wait for it.
+    fn hung(&self, board: &Board) -> BoardReport {
+        let since = match self.states.get(board.slug()) {
+            Some(Home::Out { since, .. }) => *since,
+            _ => self.site.clock.unix(),
+        };
+        outcome::hung(&self.site, board, since)
     }
 
     /// Takes back the states of boards whose earlier turn was given up on.
     fn bring_home(&mut self) {
         for (mut state, report) in self.lanes.late() {
             match self.states.get_mut(&report.slug) {
-                Some(home) => *home = Some(state),
+                Some(home) => *home = Home::In(state),
                 // Removed meanwhile.
                 None => state.close(&self.site),
             }
@@ -260,16 +277,22 @@ impl Dispatcher {
             .cloned()
             .collect();
         for slug in gone {
-            tracing::info!(board = %slug, "board was removed");
-            if let Some(mut state) = self.states.remove(&slug).flatten() {
+            if let Some(Home::In(mut state)) = self.states.remove(&slug) {
                 state.close(&self.site);
             }
             self.wanting.remove(&slug);
             self.site.resilience.forget(&slug);
-            let grace = self.config.worker.stop_grace_seconds;
-            self.site
-                .workers
-                .stop_board(&slug, self.site.clock.monotonic(), grace);
+            tracing::info!(board = %slug, "board was removed");
+        }
+        // Also of boards that were removed while no dispatcher looked.
+        let grace = self.config.worker.stop_grace_seconds;
+        let now = self.site.clock.monotonic();
+        let stopped = self
+            .site
+            .workers
+            .stop_all(|slug| !there.contains(slug), now, grace);
+        if stopped > 0 {
+            tracing::info!(stopped, "workers of removed boards are asked to stop");
         }
         let ended = self
             .site
@@ -279,11 +302,16 @@ impl Dispatcher {
     }
 
     fn publish(&mut self, reports: &[BoardReport], state: &str, keep_others: bool) {
+        let unknown = LastKnown::default();
         let rows: Vec<_> = reports
             .iter()
             .map(|report| {
-                let state = self.states.get(&report.slug).and_then(Option::as_deref);
-                publish::board_row(&self.site, report, state)
+                let (state, last_known) = match self.states.get(&report.slug) {
+                    Some(Home::In(state)) => (Some(&**state), &state.last_known),
+                    Some(Home::Out { last_known, .. }) => (None, last_known),
+                    None => (None, &unknown),
+                };
+                publish::board_row(&self.site, report, state, last_known)
             })
             .collect();
         let dispatcher = publish::dispatcher_row(

@@ -2,11 +2,12 @@
 
 pub(crate) mod publish;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Result};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Result, TransactionBehavior};
 
 use crate::root::{Root, Slug};
 use crate::worker::{Adopted, Identity, boot_id};
@@ -35,7 +36,14 @@ const BUSY: Duration = Duration::from_secs(1);
 /// The ledger, or none when it cannot be used: then everything goes on without it, and it is tried again at each tick.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    db: Mutex<Option<Connection>>,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    db: Connection,
+    /// Device and inode: a ledger that was deleted under us is nobody's ledger.
+    file: (u64, u64),
 }
 
 /// One board's line in the ledger.
@@ -74,17 +82,35 @@ impl Ledger {
     /// A ledger that is not open yet.
     pub(crate) const fn closed() -> Self {
         Self {
-            db: Mutex::new(None),
+            open: Mutex::new(None),
         }
     }
 
-    /// Opens the ledger if it is not open; makes it if it is not there.
-    pub(crate) fn open(&self, root: &Root) -> std::result::Result<(), crate::Error> {
-        let mut db = self.lock();
-        if db.is_none() {
-            *db = Some(make(&root.ledger())?);
+    /// Opens the ledger if it is not open, or if its file is no longer at its path; makes it if it is not there.
+    ///
+    /// Returns the workers it knows when it was opened by this call.
+    pub(crate) fn open(
+        &self,
+        root: &Root,
+    ) -> std::result::Result<Option<Vec<Adopted>>, crate::Error> {
+        let path = root.ledger();
+        let mut open = self.lock();
+        if open
+            .as_ref()
+            .is_some_and(|open| Some(open.file) == file_id(&path))
+        {
+            return Ok(None);
         }
-        Ok(())
+        *open = None;
+        let failed = |error| {
+            let what = format!("open the ledger {}", path.display());
+            crate::Error::new(crate::ErrorKind::Sqlite, what).because(error)
+        };
+        let db = make(&path)?;
+        let workers = read_workers(&db).map_err(failed)?;
+        let file = file_id(&path).unwrap_or_default();
+        *open = Some(Open { db, file });
+        Ok(Some(workers))
     }
 
     /// Opens an existing ledger for reading; nothing is made.
@@ -99,25 +125,35 @@ impl Ledger {
         Ok(Some(db))
     }
 
-    /// Runs `f` on the open ledger; `None` without one. A failure closes it, so that the next tick opens it afresh.
+    /// Runs `f` on the open ledger; `None` without one. A failure closes it, so that the next tick opens it afresh; but not a lock.
     fn with<T>(&self, f: impl FnOnce(&mut Connection) -> Result<T>) -> Option<T> {
-        let mut db = self.lock();
-        match f(db.as_mut()?) {
+        let mut open = self.lock();
+        match f(&mut open.as_mut()?.db) {
             Ok(value) => Some(value),
             Err(error) => {
                 tracing::debug!(%error, "the ledger could not be used");
-                *db = None;
+                if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
+                    *open = None;
+                }
                 None
             }
         }
     }
 
-    /// Commits who the processes behind the gate are.
-    pub(crate) fn record_workers(&self, slug: &Slug, workers: &[(&str, i64, Identity)]) {
-        self.with(|db| {
-            let tx = db.transaction()?;
+    /// Commits who these processes are. Whether it is done; without a ledger there is nothing to do.
+    pub(crate) fn record_workers(&self, workers: &[Adopted]) -> bool {
+        let is_open = self.lock().is_some();
+        let written = self.with(|db| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let boot = boot_id();
-            for (task, run, Identity { pid, start }) in workers {
+            for Adopted {
+                slug,
+                task,
+                run,
+                identity,
+            } in workers
+            {
+                let start = identity.start.cast_signed();
                 tx.prepare_cached(
                     "INSERT OR REPLACE INTO workers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
@@ -125,13 +161,14 @@ impl Ledger {
                     slug.as_str(),
                     task,
                     run,
-                    pid,
-                    start.cast_signed(),
+                    identity.pid,
+                    start,
                     &boot,
                 ))?;
             }
             tx.commit()
         });
+        written.is_some() || !is_open
     }
 
     pub(crate) fn forget_workers(&self, ended: &[(Slug, String, i64)]) {
@@ -148,11 +185,6 @@ impl Ledger {
             }
             tx.commit()
         });
-    }
-
-    /// The workers of an earlier dispatcher. Those of an earlier boot are certainly gone: their pids mean nothing now.
-    pub(crate) fn workers(&self) -> Vec<Adopted> {
-        self.with(|db| read_workers(db)).unwrap_or_default()
     }
 
     /// Counts one more repair of this damage and says how many that makes; 1 without a ledger.
@@ -220,11 +252,12 @@ impl Ledger {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The workers of an earlier dispatcher. Those of an earlier boot are certainly gone: their pids mean nothing now.
 pub(crate) fn read_workers(db: &Connection) -> Result<Vec<Adopted>> {
     db.prepare(
         "SELECT slug, task, run, pid, CASE boot_id WHEN ?1 THEN start ELSE -1 END FROM workers",
@@ -306,6 +339,11 @@ fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
         row.slug, row.outcome, row.class, row.code, row.reason, row.missing, row.since, row.next_retry,
         row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
     ])
+}
+
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {

@@ -9,11 +9,15 @@ use crate::tick::state::{BoardState, LastKnown};
 use crate::worker::Identity;
 
 /// One board's line; `state` is missing while a lane that hangs has it.
-pub(crate) fn board_row(site: &Site, report: &BoardReport, state: Option<&BoardState>) -> BoardRow {
+pub(crate) fn board_row(
+    site: &Site,
+    report: &BoardReport,
+    state: Option<&BoardState>,
+    last_known: &LastKnown,
+) -> BoardRow {
     let failure = report.failure.as_ref();
     let in_seconds = |wait: Duration| i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
-    let unknown = LastKnown::default();
-    let counts = state.map_or(&unknown, |state| &state.last_known);
+    let counts = last_known;
     BoardRow {
         slug: report.slug.to_string(),
         outcome: report.outcome.as_str().to_owned(),

@@ -52,7 +52,7 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
         Turn::Spent(_) => return Ok(Mended::Spent),
         Turn::InFlight(_) => return Err(busy("another thread repairs it")),
     };
-    let lock = match init_lock(&state.board, tick.config.repair.busy_timeout_ms) {
+    let lock = match init_lock(&state.board, tick.config.busy_timeout_ms) {
         Ok(lock) => lock,
         Err(error) => {
             permit.forfeit();
@@ -70,9 +70,7 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
         );
     }
     let db = state.open_unchecked(tick)?;
-    db.busy_timeout(tick.config.repair.busy_timeout_ms)?;
     let result = permit.run(|token| repair(token, db, tick.now));
-    db.busy_timeout(tick.config.busy_timeout_ms)?;
     drop(lock);
     match result {
         Ok(made) => {

@@ -1,12 +1,13 @@
 //! One board's turn, as one straight line: admit -> lock -> visit -> (repair once, visit again) -> settle.
 
+mod claims;
 mod mend;
-mod outcome;
-mod room;
+pub(crate) mod outcome;
 pub(crate) mod state;
 mod workers;
 
-use std::collections::HashSet;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,23 +16,28 @@ use std::time::Duration;
 use error_classify::Class;
 use fingerprint_quarantine::Admission;
 
+use self::claims::limit_claims;
 use self::mend::Mended;
-use self::outcome::{absent, fail, held_report, log_work};
-use self::room::Room;
+use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
 
-use crate::board::apply;
+use crate::board::{apply, observe};
 use crate::config::Config;
-use crate::decide::{Decision, decide};
+use crate::decide::decide;
 use crate::error::Error;
 use crate::lock::FileLock;
 use crate::report::{BoardReport, Outcome};
 use crate::resilience::{self, Reaction};
 use crate::site::Site;
 
+pub(crate) use self::claims::policy;
 pub(crate) use self::outcome::panicked;
-use crate::view::{HeldReason, Policy, Status, View};
+use crate::view::HeldReason;
 use crate::wake::Wake;
+use crate::worker::{CommandLauncher, Launcher};
+
+/// A row that refused a change is set aside for this many intervals, so that it does not take the others' room.
+const REFUSED_INTERVALS: u32 = 10;
 
 /// What all boards of one tick share: the settings and the time, read once, and the room for new workers.
 #[derive(Debug)]
@@ -44,6 +50,37 @@ pub(crate) struct Tick {
     pub(crate) room: AtomicUsize,
     /// Says stop, perhaps in the middle of the tick.
     pub(crate) wake: Wake,
+    /// The configured command, for a dispatcher without a launcher of its own.
+    pub(crate) command: CommandLauncher,
+    /// Why no worker can be started at all.
+    pub(crate) no_worker: Option<String>,
+}
+
+impl Tick {
+    pub(crate) fn new(site: Arc<Site>, config: Arc<Config>, wake: Wake) -> Self {
+        let room = config
+            .workers_max
+            .get()
+            .saturating_sub(site.workers.alive());
+        let mut tick = Self {
+            now: site.clock.unix(),
+            monotonic: site.clock.monotonic(),
+            room: AtomicUsize::new(room),
+            command: CommandLauncher::new(config.worker.command.clone()),
+            no_worker: None,
+            site,
+            config,
+            wake,
+        };
+        let check = catch_unwind(AssertUnwindSafe(|| tick.launcher().check()));
+        let check = check.unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")));
+        tick.no_worker = check.err().map(|error| error.to_string());
+        tick
+    }
+
+    pub(crate) fn launcher(&self) -> &dyn Launcher {
+        self.site.launcher.as_deref().unwrap_or(&self.command)
+    }
 }
 
 /// Runs one board's turn. Whatever happens, it ends with one outcome.
@@ -62,7 +99,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     };
     let lock = match tick_lock(state) {
         Ok(Some(lock)) => lock,
-        Ok(None) => return BoardReport::new(&slug, Outcome::Busy),
+        Ok(None) => return locked_elsewhere(tick, state),
         Err(error) => {
             return fail(
                 tick,
@@ -74,6 +111,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
         }
     };
 
+    state.locked_since = None;
     let mut report = BoardReport::new(&slug, Outcome::Ticked);
     let mut result = if stamp.is_empty_file() {
         // Not even opened: SQLite would delete a log that lies beside it, which may be all that is left.
@@ -107,8 +145,11 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     match result {
         Ok(()) => {
             let ended = attempt.ok();
-            site.resilience.log_success(&slug, ended.is_some());
+            if !report.held.contains_key(&HeldReason::NoWorker) {
+                site.resilience.log_success(&slug, ended.is_some());
+            }
             log_work(&report);
+            log_no_worker(tick, state, &report);
             state.succeeded(tick.now, &report);
             report
         }
@@ -138,8 +179,11 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let site = &*tick.site;
     let board = Arc::clone(&state.board);
     let slug = board.slug();
-    let db = state.open(tick)?;
-    let view = crate::board::observe(db)?;
+    let (db, refusals) = state.open(tick)?;
+    let mut view = observe(db)?;
+    refusals.set_aside(&mut view, tick.monotonic);
+    site.workers
+        .rebase(slug, &mut view, tick.now, tick.monotonic);
     let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
     let processes = site.workers.processes(slug, &view, &local);
     let still_alive = workers::settle_strays(tick, db, slug, &view, report)?;
@@ -149,79 +193,17 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let room = limit_claims(tick, &mut decision, &still_alive, report);
 
     let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;
+    let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;
+    refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);
     workers::count(report, &view, &applied);
     workers::start_claimed(tick, &board, db, &view, &policy, applied.claimed, report)?;
     for (task, reason) in &decision.stops {
-        let grace = tick.config.worker.stop_grace_seconds;
-        let workers = &site.workers;
-        if workers.stop(slug, task, *reason, tick.monotonic, grace) {
-            report.stopped += 1;
-            tracing::info!(board = %slug, %task, reason = reason.as_str(), "worker is asked to stop");
-        }
+        workers::stop(tick, slug, task, *reason, report);
     }
     room.spend(report.started.len());
     state.close_surplus(tick);
     Ok(())
-}
-
-/// Takes away the claims that must wait, and says why they wait.
-fn limit_claims<'a>(
-    tick: &'a Tick,
-    decision: &mut Decision,
-    still_alive: &HashSet<String>,
-    report: &mut BoardReport,
-) -> Room<'a> {
-    report.held = std::mem::take(&mut decision.held);
-    let claims = &mut decision.claims;
-    if tick.wake.is_stopped() {
-        // No claim after a stop, also not by the boards that are still to come in this tick.
-        claims.clear();
-    }
-    let wanted = claims.len();
-    claims.retain(|claim| !still_alive.contains(&claim.task));
-    report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
-    let room = Room::take(tick, claims.len());
-    report.hold_back(HeldReason::HostCap, claims.len() - room.taken);
-    claims.truncate(room.taken);
-    room
-}
-
-/// The settings of one board's decision.
-pub(crate) fn policy(tick: &Tick, view: &View) -> Policy {
-    let (site, config) = (&*tick.site, &*tick.config);
-    let names: HashSet<&str> = view
-        .tasks
-        .iter()
-        .filter(|task| {
-            matches!(
-                task.status,
-                Status::Ready | Status::Todo | Status::Running | Status::Blocked
-            )
-        })
-        .filter_map(|task| task.assignee.as_deref().map(str::trim))
-        .filter(|name| !name.is_empty())
-        .collect();
-    let is_spawnable = |name: &str| {
-        !config.worker.require_profile
-            || (crate::root::is_name(name) && site.root.profile_dir(name).is_dir())
-    };
-    Policy {
-        lock: site.lock.clone(),
-        our_prefix: site.our_prefix.clone(),
-        peer_prefix: site.peer_prefix.clone(),
-        claim_ttl: config.claim_ttl_seconds,
-        renew_before: config.renew_before(),
-        failure_limit: i64::from(config.failure_limit.get()),
-        crash_grace: config.crash_grace_seconds,
-        cooldown: config.rate_limit_cooldown_seconds,
-        board_cap: config.board_cap(),
-        spawnable: names
-            .into_iter()
-            .filter(|name| is_spawnable(name))
-            .map(str::to_owned)
-            .collect(),
-    }
 }
 
 /// The lock under which a board is ticked, by whatever program. `None`: another program is at it.

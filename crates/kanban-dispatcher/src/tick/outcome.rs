@@ -8,10 +8,23 @@ use super::state::BoardState;
 use crate::error::{Error, ErrorKind};
 use crate::report::{BoardFailure, BoardReport, Outcome};
 use crate::resilience::{self, Next};
+use crate::root::Board;
+use crate::site::Site;
+use crate::view::HeldReason;
+
+/// A tick lock that is taken for this many intervals is told.
+const LOCKED_INTERVALS_TOLD: u32 = 3;
 
 pub(super) fn absent(tick: &Tick, state: &mut BoardState) -> BoardReport {
     state.close(&tick.site);
     let mut report = BoardReport::new(state.board.slug(), Outcome::Absent);
+    // Nobody can record what its workers do.
+    let grace = tick.config.worker.stop_grace_seconds;
+    let stopped =
+        tick.site
+            .workers
+            .stop_all(|slug| slug == state.board.slug(), tick.monotonic, grace);
+    report.stopped = u32::try_from(stopped).unwrap_or(u32::MAX);
     if state.was_seen {
         let what = format!(
             "find {}, which was there before",
@@ -59,6 +72,64 @@ pub(super) fn held_report(state: &BoardState, held: &Held) -> BoardReport {
     report.failure = state.failure.clone();
     report.next_retry = held.retry_in;
     report
+}
+
+/// The tick lock is taken. For an interval or two that is nothing; a holder that stays is told like any other failure.
+pub(super) fn locked_elsewhere(tick: &Tick, state: &mut BoardState) -> BoardReport {
+    let since = *state.locked_since.get_or_insert(tick.monotonic);
+    let report = BoardReport::new(state.board.slug(), Outcome::Busy);
+    let told_after = LOCKED_INTERVALS_TOLD * tick.config.dispatch_interval_seconds;
+    if tick.monotonic.saturating_sub(since) < told_after {
+        return report;
+    }
+    let what = format!(
+        "take {}: another program holds it",
+        state.board.tick_lock().display()
+    );
+    fail(
+        tick,
+        state,
+        &Error::new(ErrorKind::Busy, what),
+        None,
+        report,
+    )
+}
+
+/// A turn that has not come back within its deadline, since this instant (unix seconds).
+pub(crate) fn hung(site: &Site, board: &Board, since: i64) -> BoardReport {
+    let seconds = site.clock.unix().saturating_sub(since);
+    let failure = BoardFailure {
+        class: Class::Busy,
+        remedy: Remedy::RetryCall,
+        code: None,
+        reason: format!("finish the board's turn: it has not come back for {seconds} s"),
+        missing: None,
+    };
+    site.resilience.log_failure(board, &failure, Next::Tick);
+    let mut report = BoardReport::new(board.slug(), Outcome::Busy);
+    report.failure = Some(failure);
+    report
+}
+
+/// Ready tasks wait because no worker can be started at all: one line a window, and none of them is charged for it.
+pub(super) fn log_no_worker(tick: &Tick, state: &BoardState, report: &BoardReport) {
+    let Some(why) = tick
+        .no_worker
+        .as_ref()
+        .filter(|_| report.held.contains_key(&HeldReason::NoWorker))
+    else {
+        return;
+    };
+    let failure = BoardFailure {
+        class: Class::Missing,
+        remedy: Remedy::ExternalFix,
+        code: None,
+        reason: format!("start workers: {why}"),
+        missing: None,
+    };
+    tick.site
+        .resilience
+        .log_failure(&state.board, &failure, Next::Tick);
 }
 
 /// Tells a failure, and what happens next.

@@ -1,7 +1,10 @@
 //! What is kept about one board between ticks.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
 use rusqlite::Connection;
@@ -12,7 +15,7 @@ use crate::error::Error;
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
 use crate::site::Site;
-use crate::view::HeldCounts;
+use crate::view::{BadRow, HeldCounts, View};
 
 #[derive(Debug)]
 pub(crate) struct BoardState {
@@ -26,13 +29,16 @@ pub(crate) struct BoardState {
     pub(crate) repair_attempts: i64,
     /// What the last turn that ran through found; kept while the board cannot be read.
     pub(crate) last_known: LastKnown,
+    /// Since when another program has held the tick lock (monotonic).
+    pub(crate) locked_since: Option<Duration>,
+    refusals: Refusals,
     files: SqliteFiles,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
     guard: Option<Guard>,
 }
 
 /// A board's counts, and when they were taken (unix seconds).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct LastKnown {
     pub(crate) at: Option<i64>,
     pub(crate) ready: u32,
@@ -45,6 +51,8 @@ struct Guard {
     db: Connection,
     /// Device and inode at the time of opening.
     file: (u64, u64),
+    /// The same of the log, zeros for none; `None` before the first read.
+    wal: Option<(u64, u64)>,
     /// The schema's version when it was last found complete.
     complete_at: Option<i64>,
 }
@@ -61,6 +69,8 @@ impl BoardState {
             since: None,
             repair_attempts: 0,
             last_known: LastKnown::default(),
+            locked_since: None,
+            refusals: Refusals::default(),
             files,
             guard: None,
         }
@@ -85,17 +95,14 @@ impl BoardState {
 
     /// Which file is at the board's path now; zeros for none.
     pub(crate) fn file_id(&self) -> (u64, u64) {
-        match FileState::of(self.board.db()) {
-            FileState::Present(stamp) => (stamp.dev, stamp.ino),
-            FileState::Absent | FileState::Unreadable(_) => (0, 0),
-        }
+        file_id(self.board.db())
     }
 
     /// The board's connection, opened if need be, on a file whose schema is complete.
     ///
     /// # Errors
     /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something.
-    pub(crate) fn open(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
+    pub(crate) fn open(&mut self, tick: &Tick) -> Result<(&mut Connection, &mut Refusals), Error> {
         let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
         let db = self.open_unchecked(tick)?;
         // SQLite counts it up with every change of the schema, whoever makes it.
@@ -107,16 +114,23 @@ impl BoardState {
             }
         }
         self.was_seen = true;
+        let wal = file_id(self.files.wal());
         let guard = self.guard.as_mut().expect("opened above");
         guard.complete_at = Some(version);
-        Ok(&mut guard.db)
+        // Known from the first read on, which makes it.
+        guard.wal.get_or_insert(wal);
+        Ok((&mut guard.db, &mut self.refusals))
     }
 
     /// The board's connection, whatever the file's schema.
     pub(crate) fn open_unchecked(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
         let file = self.file_id();
-        if self.guard.as_ref().is_some_and(|guard| guard.file != file) {
-            tracing::info!(board = %self.board.slug(), "board file was replaced: opened anew");
+        let wal = file_id(self.files.wal());
+        // Also a log that was deleted or replaced under us: what we wrote to it, nobody else would ever see.
+        let is_current =
+            |guard: &Guard| guard.file == file && guard.wal.is_none_or(|known| known == wal);
+        if self.guard.as_ref().is_some_and(|guard| !is_current(guard)) {
+            tracing::info!(board = %self.board.slug(), "board files were replaced: opened anew");
             self.close(&tick.site);
         }
         if self.guard.is_none() {
@@ -125,6 +139,7 @@ impl BoardState {
             self.guard = Some(Guard {
                 db,
                 file,
+                wal: None,
                 complete_at: None,
             });
         }
@@ -158,5 +173,42 @@ impl BoardState {
     pub(crate) fn failed(&mut self, now: i64, failure: BoardFailure) {
         self.since.get_or_insert(now);
         self.failure = Some(failure);
+    }
+}
+
+// ===== impl Refusals =====
+
+/// Rows that refused a change (a trigger, a constraint), and until when they are left out.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(HashMap<String, Duration>);
+
+impl Refusals {
+    pub(crate) fn add(&mut self, tasks: &[String], until: Duration) {
+        self.0
+            .extend(tasks.iter().map(|task| (task.clone(), until)));
+    }
+
+    /// Takes the refusing rows out of the view: they count as unreadable.
+    pub(crate) fn set_aside(&mut self, view: &mut View, now: Duration) {
+        self.0.retain(|_, until| *until > now);
+        if self.0.is_empty() {
+            return;
+        }
+        let refused = view
+            .tasks
+            .extract_if(.., |task| self.0.contains_key(&task.id));
+        let reason = "the row refused its last change";
+        view.bad_rows.extend(refused.map(|task| BadRow {
+            id: task.id,
+            reason: reason.to_owned(),
+        }));
+    }
+}
+
+/// Which file is at a path now; zeros for none.
+fn file_id(path: &Path) -> (u64, u64) {
+    match FileState::of(path) {
+        FileState::Present(stamp) => (stamp.dev, stamp.ino),
+        FileState::Absent | FileState::Unreadable(_) => (0, 0),
     }
 }

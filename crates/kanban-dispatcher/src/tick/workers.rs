@@ -7,12 +7,12 @@ use rusqlite::Connection;
 use super::Tick;
 use crate::board::{Applied, Started, Work, apply, record_started, run_outcome};
 use crate::decide::start_failed;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::report::BoardReport;
 use crate::root::{Board, Slug};
 use crate::transition::{Transition, Verdict};
 use crate::view::{Policy, Status, StopReason, View};
-use crate::worker::{CommandLauncher, Launch, Waiting};
+use crate::worker::{Adopted, Launch, Waiting};
 
 /// Forgets the workers whose ends were just recorded.
 pub(super) fn forget_ended(tick: &Tick, slug: &Slug, view: &View, written: &[Transition]) {
@@ -49,16 +49,16 @@ pub(super) fn settle_strays(
             ended.push((slug.clone(), task, run));
             continue;
         }
-        // One that reported by itself is about to end.
+        // One that reported by itself is about to end; it is given time for that.
+        let outcome = run_outcome(db, run)?;
         let reported = matches!(
-            run_outcome(db, run)?.as_deref(),
+            outcome.as_deref(),
             Some("completed" | "blocked" | "scheduled")
         );
-        let grace = tick.config.worker.stop_grace_seconds;
-        if !reported && workers.stop(slug, &task, StopReason::ClaimLost, tick.monotonic, grace) {
-            report.stopped += 1;
-            let reason = StopReason::ClaimLost.as_str();
-            tracing::info!(board = %slug, %task, reason, "worker is asked to stop");
+        let may_linger =
+            || workers.lingers(slug, &task, tick.monotonic) < tick.config.worker.linger_seconds;
+        if !(reported && may_linger()) {
+            stop(tick, slug, &task, StopReason::ClaimLost, report);
         }
         alive.insert(task);
     }
@@ -66,7 +66,28 @@ pub(super) fn settle_strays(
     Ok(alive)
 }
 
+/// Asks a worker to stop, and says so once.
+pub(super) fn stop(
+    tick: &Tick,
+    slug: &Slug,
+    task: &str,
+    reason: StopReason,
+    report: &mut BoardReport,
+) {
+    let grace = tick.config.worker.stop_grace_seconds;
+    if tick
+        .site
+        .workers
+        .stop(slug, task, reason, tick.monotonic, grace)
+    {
+        report.stopped += 1;
+        tracing::info!(board = %slug, %task, reason = reason.as_str(), "worker is asked to stop");
+    }
+}
+
 /// Starts the workers of claimed tasks: processes first, then their identities, and only then do the gates open.
+///
+/// An error drops the processes at the gate: none of them has run, and the claims are released by the next tick.
 pub(super) fn start_claimed(
     tick: &Tick,
     board: &Board,
@@ -76,16 +97,45 @@ pub(super) fn start_claimed(
     claimed: Vec<Work>,
     report: &mut BoardReport,
 ) -> Result<(), Error> {
-    let site = &*tick.site;
-    let configured = CommandLauncher::new(tick.config.worker.command.clone());
+    let (waiting, failed) = make_processes(tick, board, view, policy, claimed);
+    let lost = commit_identities(tick, board.slug(), db, &waiting)?;
+    for process in waiting {
+        if !lost.contains(&process.work.task) {
+            report.started.push(process.work.task.clone());
+            tick.site
+                .workers
+                .insert(board.slug(), process.open(), tick.monotonic);
+        }
+    }
+    let written = apply(db, &failed, &[], tick.now)?.written;
+    let given_up = count_u32(
+        written
+            .iter()
+            .filter(|transition| gave_up(transition))
+            .count(),
+    );
+    report.failed += count_u32(written.len());
+    report.gave_up += given_up;
+    report.running += count_u32(report.started.len());
+    report.ready += count_u32(written.len()) - given_up;
+    Ok(())
+}
+
+/// One process at the gate for each claimed task, or the failure that it became.
+fn make_processes(
+    tick: &Tick,
+    board: &Board,
+    view: &View,
+    policy: &Policy,
+    claimed: Vec<Work>,
+) -> (Vec<Waiting>, Vec<Transition>) {
     let launch = Launch {
-        root: &site.root,
+        root: &tick.site.root,
         config: &tick.config,
-        launcher: site.launcher.as_deref().unwrap_or(&configured),
-        gate: &site.gate,
+        launcher: tick.launcher(),
+        gate: &tick.site.gate,
     };
-    let mut waiting: Vec<Waiting> = Vec::new();
-    let mut failed = Vec::new();
+    let (mut waiting, mut failed) = (Vec::new(), Vec::new());
     for work in claimed {
         match launch.start(board, &work) {
             Ok(process) => waiting.push(process),
@@ -96,45 +146,45 @@ pub(super) fn start_claimed(
             }
         }
     }
-    let identities: Vec<_> = waiting
+    (waiting, failed)
+}
+
+/// Commits who the processes at the gate are, first to the ledger and then to the board. Those whose claim is gone come back.
+fn commit_identities(
+    tick: &Tick,
+    slug: &Slug,
+    db: &mut Connection,
+    waiting: &[Waiting],
+) -> Result<Vec<String>, Error> {
+    if waiting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ledger = &tick.site.ledger;
+    let identities: Vec<Adopted> = waiting
         .iter()
-        .map(|process| {
-            (
-                process.work.task.as_str(),
-                process.work.run,
-                process.identity,
-            )
+        .map(|process| Adopted {
+            slug: slug.clone(),
+            task: process.work.task.clone(),
+            run: process.work.run,
+            identity: process.identity,
         })
         .collect();
-    if !identities.is_empty() {
-        site.ledger.record_workers(board.slug(), &identities);
+    let forget = |is_lost: &dyn Fn(&str) -> bool| {
+        let lost = identities.iter().filter(|worker| is_lost(&worker.task));
+        let lost = lost.map(|worker| (slug.clone(), worker.task.clone(), worker.run));
+        ledger.forget_workers(&lost.collect::<Vec<_>>());
+    };
+    if !ledger.record_workers(&identities) {
+        let what =
+            "commit the workers' identities to the ledger: it is in use or cannot be written";
+        return Err(Error::new(ErrorKind::Busy, what));
     }
     let rows: Vec<Started> = waiting.iter().map(started).collect();
-    // An error here drops the processes at the gate: none of them has run, and the claims are released by the next tick.
-    let lost = record_started(db, &rows, tick.now)?;
-    for process in waiting {
-        if lost.contains(&process.work.task) {
-            let (task, run) = (process.work.task.clone(), process.work.run);
-            drop(process);
-            site.ledger
-                .forget_workers(&[(board.slug().clone(), task, run)]);
-            continue;
-        }
-        report.started.push(process.work.task.clone());
-        site.workers.insert(board.slug(), process.open());
+    let lost = record_started(db, &rows, tick.now).inspect_err(|_| forget(&|_| true))?;
+    if !lost.is_empty() {
+        forget(&|task| lost.iter().any(|lost| lost == task));
     }
-    let written = apply(db, &failed, &[], tick.now)?.written;
-    report.failed += count_u32(written.len());
-    report.gave_up += count_u32(
-        written
-            .iter()
-            .filter(|transition| gave_up(transition))
-            .count(),
-    );
-    report.running += count_u32(report.started.len());
-    report.ready +=
-        count_u32(written.len()) - count_u32(written.iter().filter(|t| gave_up(t)).count());
-    Ok(())
+    Ok(lost)
 }
 
 /// Puts what was written into the report.

@@ -31,6 +31,22 @@ pub(crate) fn pid_exists(pid: i64) -> bool {
         .is_some_and(|(state, _)| is_running(state))
 }
 
+/// Whether the process with this id started after `unix` seconds; false when that cannot be told.
+pub(crate) fn started_after(pid: i64, unix: i64) -> bool {
+    let started = || {
+        let (_, ticks) = stat(u32::try_from(pid).ok()?)?;
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let boot: u64 = text
+            .lines()
+            .find_map(|line| line.strip_prefix("btime "))?
+            .trim()
+            .parse()
+            .ok()?;
+        i64::try_from(boot + ticks / rustix::param::clock_ticks_per_second()).ok()
+    };
+    started().is_some_and(|started| started > unix)
+}
+
 fn is_running(state: u8) -> bool {
     !matches!(state, b'Z' | b'X')
 }

@@ -44,6 +44,14 @@ pub trait Launcher: Send + Sync {
     /// # Errors
     /// Whatever makes the start impossible; the text ends up on the task.
     fn command(&self, job: &Job<'_>) -> io::Result<WorkerCommand>;
+
+    /// Whether workers can be started at all; asked once a tick. While it fails, ready tasks wait and none is charged for it.
+    ///
+    /// # Errors
+    /// Why not; the text is logged.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<F> Launcher for F
@@ -86,6 +94,15 @@ impl Launcher for CommandLauncher {
             env: Vec::new(),
         })
     }
+
+    fn check(&self) -> io::Result<()> {
+        match self.template.as_ref().and_then(|words| words.first()) {
+            // A program whose name depends on the task is found or not with each task.
+            Some(program) if program.contains('{') => Ok(()),
+            Some(program) => find_program(OsStr::new(program)).map(drop),
+            None => peer_program().map(drop),
+        }
+    }
 }
 
 fn fill(word: &str, job: &Job<'_>) -> String {
@@ -102,13 +119,7 @@ fn fill(word: &str, job: &Job<'_>) -> String {
 
 /// The peer's worker contract: `hermes -p PROFILE --cli --accept-hooks ... chat -q "work kanban task ID"`.
 fn peer_argv(job: &Job<'_>) -> io::Result<Vec<OsString>> {
-    let named = env::var_os("HERMES_BIN").filter(|value| !value.is_empty());
-    let program = find_program(&named.unwrap_or_else(|| "hermes".into())).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("{error}; set worker.command or HERMES_BIN"),
-        )
-    })?;
+    let program = peer_program()?;
     let mut argv: Vec<OsString> = vec![program.into(), "-p".into(), (&job.work.profile).into()];
     argv.extend(["--cli", "--accept-hooks"].map(OsString::from));
     for skill in &job.work.skills {
@@ -123,6 +134,16 @@ fn peer_argv(job: &Job<'_>) -> io::Result<Vec<OsString>> {
         argv.push("-Q".into());
     }
     Ok(argv)
+}
+
+fn peer_program() -> io::Result<PathBuf> {
+    let named = env::var_os("HERMES_BIN").filter(|value| !value.is_empty());
+    find_program(&named.unwrap_or_else(|| "hermes".into())).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("{error}; set worker.command or HERMES_BIN"),
+        )
+    })
 }
 
 /// The file behind a program's name, so that a missing program is a failed start, told before anything is spawned.

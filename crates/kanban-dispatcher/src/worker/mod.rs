@@ -5,6 +5,7 @@ mod gate;
 mod identity;
 mod launch;
 mod log;
+mod process;
 mod start;
 pub(crate) mod template;
 mod workers;

@@ -1,7 +1,8 @@
 //! Starting a worker: its process is made, and waits at the gate until its identity is committed.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use super::gate::Gate;
@@ -36,6 +37,12 @@ pub(crate) struct Waiting {
 impl Launch<'_> {
     /// Makes the workspace, the log and the process. The text of an error ends up on the task.
     pub(crate) fn start(&self, board: &Board, work: &Work) -> io::Result<Waiting> {
+        if !is_file_name(&work.task) {
+            return Err(io::Error::other(format!(
+                "the id {:?} is no file name",
+                work.task
+            )));
+        }
         let workspace = workspace::make(board, work)
             .map_err(|error| io::Error::new(error.kind(), format!("workspace: {error}")))?;
         let job = Job {
@@ -44,7 +51,8 @@ impl Launch<'_> {
             work,
             workspace: &workspace,
         };
-        let program = self.launcher.command(&job)?;
+        let program = catch_unwind(AssertUnwindSafe(|| self.launcher.command(&job)))
+            .unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")))?;
         let config = self.config;
         let output = log::open(
             board,
@@ -79,6 +87,13 @@ impl Launch<'_> {
             }
         }
     }
+}
+
+/// Logs and workspaces are named after the task: its id must not lead anywhere else.
+fn is_file_name(id: &str) -> bool {
+    let mut parts = Path::new(id).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == id)
+        && !id.contains('\0')
 }
 
 // ===== impl Waiting =====

@@ -1,45 +1,28 @@
-//! The worker processes of this dispatcher: watched one by one, told apart by identity, stopped in steps across ticks.
+//! The worker processes of this dispatcher: one per task, watched one by one, each known by its identity.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
-};
-
 use super::identity::{self, Identity};
+use super::process::Worker;
 use crate::board::Work;
 use crate::root::Slug;
-use crate::view::{End, Process, Processes, Status, StopReason, View};
+use crate::view::{Process, Processes, Status, StopReason, Task, View};
 
-/// All workers, by board and task. Locked only for moments; no SQL and no signal to a stranger under the lock.
+/// Seconds that a process may be younger than the attempt it is recorded for; a younger one only has the same id.
+const START_SLACK: i64 = 300;
+
+/// All workers, by board and task. Locked only for moments; no SQL under the lock.
+///
+/// Invariant: a live worker leaves the table only by its end. So a task that has one here is not started again.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     table: Mutex<HashMap<(Slug, String), Worker>>,
 }
 
-#[derive(Debug)]
-struct Worker {
-    run: i64,
-    identity: Identity,
-    /// Ours to wait for; `None` for one that an earlier dispatcher started.
-    child: Option<Child>,
-    end: Option<End>,
-    stop: Option<Stop>,
-}
-
-/// A stop under way: SIGTERM was sent, SIGKILL follows when the grace is over.
-#[derive(Debug, Clone, Copy)]
-struct Stop {
-    reason: StopReason,
-    kill_at: Duration,
-    killed: bool,
-}
-
-/// A worker that an earlier dispatcher started, as its ledger knows it.
+/// A worker as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Adopted {
     pub(crate) slug: Slug,
@@ -51,8 +34,10 @@ pub(crate) struct Adopted {
 // ===== impl Workers =====
 
 impl Workers {
-    /// Takes over what an earlier dispatcher left, alive or not; each is known again by its start time. Our own children stay ours.
-    pub(crate) fn adopt(&self, adopted: Vec<Adopted>) {
+    /// Takes over what an earlier dispatcher left, alive or not; each is known again by its start time. Our own children stay ours,
+    /// and of several attempts at one task the newest counts.
+    pub(crate) fn adopt(&self, mut adopted: Vec<Adopted>) {
+        adopted.sort_by_key(|adopted| std::cmp::Reverse(adopted.run));
         let mut table = self.lock();
         for Adopted {
             slug,
@@ -61,27 +46,34 @@ impl Workers {
             identity,
         } in adopted
         {
-            let worker = Worker {
-                run,
-                identity,
-                child: None,
-                end: None,
-                stop: None,
-            };
-            table.entry((slug, task)).or_insert(worker);
+            table
+                .entry((slug, task))
+                .or_insert_with(|| Worker::adopted(run, identity));
         }
     }
 
     /// A worker that has just passed the gate.
-    pub(crate) fn insert(&self, slug: &Slug, (work, identity, child): (Work, Identity, Child)) {
-        let worker = Worker {
-            run: work.run,
-            identity,
-            child: Some(child),
-            end: None,
-            stop: None,
-        };
+    pub(crate) fn insert(
+        &self,
+        slug: &Slug,
+        (work, identity, child): (Work, Identity, Child),
+        now: Duration,
+    ) {
+        let worker = Worker::started(work.run, identity, child, now);
         self.lock().insert((slug.clone(), work.task), worker);
+    }
+
+    /// Everyone in the table, as the ledger is to know them.
+    pub(crate) fn all(&self) -> Vec<Adopted> {
+        self.lock()
+            .iter()
+            .map(|((slug, task), worker)| Adopted {
+                slug: slug.clone(),
+                task: task.clone(),
+                run: worker.run,
+                identity: worker.identity(),
+            })
+            .collect()
     }
 
     /// How many have not ended.
@@ -93,29 +85,39 @@ impl Workers {
     }
 
     /// Looks at every worker once: notes ends, and sends SIGKILL where a grace is over. The boards with news.
-    pub(crate) fn poll(&self, now: Duration) -> Vec<Slug> {
-        let mut news = Vec::new();
-        for ((slug, _), worker) in self.lock().iter_mut() {
-            if worker.end.is_none() {
-                worker.look(now);
-                if worker.end.is_some() {
-                    news.push(slug.clone());
-                }
+    pub(crate) fn poll(&self, now: Duration) -> HashSet<Slug> {
+        let mut news = HashSet::new();
+        for ((slug, _), worker) in self
+            .lock()
+            .iter_mut()
+            .filter(|(_, worker)| worker.end.is_none())
+        {
+            worker.look(now);
+            if worker.end.is_some() {
+                news.insert(slug.clone());
             }
         }
-        news.dedup();
         news
     }
 
     /// The earliest instant at which a stop needs its next step.
     pub(crate) fn next_step(&self) -> Option<Duration> {
-        let table = self.lock();
-        table
-            .values()
-            .filter_map(|worker| worker.stop)
-            .filter(|s| !s.killed)
-            .map(|s| s.kill_at)
-            .min()
+        self.lock().values().filter_map(Worker::next_step).min()
+    }
+
+    /// Makes the times of our own running tasks ages of the monotonic clock; see [`Worker::rebase`].
+    pub(crate) fn rebase(&self, slug: &Slug, view: &mut View, wall: i64, now: Duration) {
+        let mut table = self.lock();
+        for task in view
+            .tasks
+            .iter_mut()
+            .filter(|task| task.status == Status::Running)
+        {
+            let ours = table.get_mut(&(slug.clone(), task.id.clone()));
+            if let Some(worker) = ours.filter(|worker| task.run == Some(worker.run)) {
+                worker.rebase(task, wall, now);
+            }
+        }
     }
 
     /// What is known of the processes behind a board's running tasks.
@@ -129,40 +131,41 @@ impl Workers {
         {
             let ours = table.get(&(slug.clone(), task.id.clone()));
             let process = match ours.filter(|worker| task.run == Some(worker.run)) {
-                Some(worker) => worker.process(),
-                None => {
-                    let here = task
-                        .claim_lock
-                        .as_deref()
-                        .is_some_and(|lock| local.iter().any(|prefix| lock.starts_with(prefix)));
-                    match task.worker_pid.filter(|_| here) {
-                        Some(pid) => Process::Unproven {
-                            alive: identity::pid_exists(pid),
-                        },
-                        None => continue,
-                    }
-                }
+                Some(worker) => Some(worker.process()),
+                None => unproven(task, local),
             };
-            processes.insert(task.id.clone(), process);
+            if let Some(process) = process {
+                processes.insert(task.id.clone(), process);
+            }
         }
         processes
     }
 
     /// A board's workers that work on no running task any more: (task, attempt, whether the process has ended).
+    ///
+    /// A row that cannot be read says nothing about its worker.
     pub(crate) fn strays(&self, slug: &Slug, view: &View) -> Vec<(String, i64, bool)> {
+        let unreadable: HashSet<&str> = view.bad_rows.iter().map(|row| row.id.as_str()).collect();
         let runs: HashMap<&str, Option<i64>> = view
             .tasks
             .iter()
             .filter(|task| task.status == Status::Running)
             .map(|task| (task.id.as_str(), task.run))
             .collect();
+        let is_stray =
+            |task: &str, run| !unreadable.contains(task) && runs.get(task) != Some(&Some(run));
         self.lock()
             .iter()
-            .filter(|((board, task), worker)| {
-                board == slug && runs.get(task.as_str()) != Some(&Some(worker.run))
-            })
+            .filter(|((board, task), worker)| board == slug && is_stray(task, worker.run))
             .map(|((_, task), worker)| (task.clone(), worker.run, worker.end.is_some()))
             .collect()
+    }
+
+    /// How long a worker has gone on since its task was reported.
+    pub(crate) fn lingers(&self, slug: &Slug, task: &str, now: Duration) -> Duration {
+        let mut table = self.lock();
+        let worker = table.get_mut(&(slug.clone(), task.to_owned()));
+        worker.map_or(Duration::ZERO, |worker| worker.lingers(now))
     }
 
     /// Asks a worker to end: SIGTERM to its process group now, SIGKILL after `grace`. Asking again changes nothing.
@@ -175,32 +178,22 @@ impl Workers {
         grace: Duration,
     ) -> bool {
         let mut table = self.lock();
-        let Some(worker) = table.get_mut(&(slug.clone(), task.to_owned())) else {
-            return false;
-        };
-        if worker.stop.is_some() || worker.end.is_some() {
-            return false;
-        }
-        worker.signal(Signal::TERM);
-        worker.stop = Some(Stop {
-            reason,
-            kill_at: now + grace,
-            killed: false,
-        });
-        true
+        let worker = table.get_mut(&(slug.clone(), task.to_owned()));
+        worker.is_some_and(|worker| worker.stop(reason, now, grace))
     }
 
-    /// Asks every worker of a board to end; for a board that was removed.
-    pub(crate) fn stop_board(&self, slug: &Slug, now: Duration, grace: Duration) {
-        let tasks: Vec<String> = self
-            .lock()
-            .keys()
-            .filter(|(board, _)| board == slug)
-            .map(|(_, task)| task.clone())
-            .collect();
-        for task in tasks {
-            self.stop(slug, &task, StopReason::ClaimLost, now, grace);
-        }
+    /// Asks every worker of the boards that `is_concerned` names to end, and says how many; for boards that are gone.
+    pub(crate) fn stop_all(
+        &self,
+        is_concerned: impl Fn(&Slug) -> bool,
+        now: Duration,
+        grace: Duration,
+    ) -> usize {
+        self.lock()
+            .iter_mut()
+            .filter(|((slug, _), _)| is_concerned(slug))
+            .filter_map(|(_, worker)| worker.stop(StopReason::ClaimLost, now, grace).then_some(()))
+            .count()
     }
 
     /// Forgets a worker whose end is recorded. A live one stays: it would be nobody's.
@@ -234,78 +227,19 @@ impl Workers {
     }
 }
 
-// ===== impl Worker =====
-
-impl Worker {
-    fn process(&self) -> Process {
-        let stopping = self.stop.map(|stop| stop.reason);
-        match self.end {
-            Some(end) => Process::Ended { end, stopping },
-            None => Process::Alive { stopping },
-        }
-    }
-
-    fn look(&mut self, now: Duration) {
-        if let Some(end) = self.ended() {
-            // While our child is a zombie its id is not used again, so what it left in its group can be ended safely.
-            if self.stop.is_some() && self.child.is_some() {
-                let _ = self.signal_group(Signal::KILL);
-            }
-            if let Some(child) = &mut self.child {
-                let _ = child.wait();
-            }
-            self.end = Some(end);
-            return;
-        }
-        let due = self
-            .stop
-            .is_some_and(|stop| !stop.killed && stop.kill_at <= now);
-        if due {
-            self.signal(Signal::KILL);
-            if let Some(stop) = &mut self.stop {
-                stop.killed = true;
-            }
-        }
-    }
-
-    /// How it ended, without reaping it.
-    fn ended(&self) -> Option<End> {
-        let Some(child) = &self.child else {
-            return (!self.identity.is_alive()).then_some(End::Unknown);
-        };
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(Pid::from_child(child)), options) {
-            Ok(Some(status)) => Some(match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => End::Exited(code),
-                (None, Some(signal)) => End::Signaled(signal),
-                (None, None) => End::Unknown,
-            }),
-            Ok(None) => None,
-            // Somebody else in this process waited for it; its end is not known.
-            Err(Errno::CHILD) => Some(End::Unknown),
-            Err(_) => None,
-        }
-    }
-
-    /// Signals the worker's process group, if the process is still proven to be ours.
-    fn signal(&self, signal: Signal) {
-        let proven = self.child.is_some() || self.identity.is_alive();
-        if proven && self.signal_group(signal) == Err(Errno::SRCH) {
-            // Between spawn and setsid there is no group of its own yet.
-            if let Some(pid) = self.pid() {
-                let _ = kill_process(pid, signal);
-            }
-        }
-    }
-
-    fn signal_group(&self, signal: Signal) -> Result<(), Errno> {
-        self.pid()
-            .map_or(Ok(()), |pid| kill_process_group(pid, signal))
-    }
-
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.identity.pid)
-            .ok()
-            .and_then(Pid::from_raw)
-    }
+/// What the process table says about a claim of this host whose process is not ours; `None` when it says nothing.
+fn unproven(task: &Task, local: &[&str]) -> Option<Process> {
+    let lock = task.claim_lock.as_deref()?;
+    let pid = task
+        .worker_pid
+        .filter(|_| local.iter().any(|prefix| lock.starts_with(prefix)))?;
+    let latest = task
+        .run_started_at
+        .or(task.started_at)
+        .map(|at| at.saturating_add(START_SLACK));
+    // One that started long after the attempt has only the same id: the worker is gone.
+    let is_stranger = || latest.is_some_and(|latest| identity::started_after(pid, latest));
+    Some(Process::Unproven {
+        alive: identity::pid_exists(pid) && !is_stranger(),
+    })
 }

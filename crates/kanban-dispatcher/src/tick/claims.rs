@@ -1,0 +1,97 @@
+//! Which claims a board may make in this tick: the settings of its decision, and the room for its workers.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use super::Tick;
+use crate::decide::Decision;
+use crate::report::BoardReport;
+use crate::root::is_name;
+use crate::view::{HeldReason, Policy, View};
+
+/// Takes away the claims that must wait, and says why they wait.
+pub(super) fn limit_claims<'a>(
+    tick: &'a Tick,
+    decision: &mut Decision,
+    still_alive: &HashSet<String>,
+    report: &mut BoardReport,
+) -> Room<'a> {
+    report.held = std::mem::take(&mut decision.held);
+    let claims = &mut decision.claims;
+    if tick.wake.is_stopped() {
+        // No claim after a stop, also not by the boards that are still to come in this tick.
+        claims.clear();
+    }
+    if tick.no_worker.is_some() {
+        report.hold_back(HeldReason::NoWorker, claims.len());
+        claims.clear();
+    }
+    let wanted = claims.len();
+    claims.retain(|claim| !still_alive.contains(&claim.task));
+    report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
+    let room = Room::take(tick, claims.len());
+    report.hold_back(HeldReason::HostCap, claims.len() - room.taken);
+    claims.truncate(room.taken);
+    room
+}
+
+/// The settings of one board's decision.
+pub(crate) fn policy(tick: &Tick, view: &View) -> Policy {
+    let (site, config) = (&*tick.site, &*tick.config);
+    let names: HashSet<&str> = view
+        .tasks
+        .iter()
+        .filter_map(|task| task.assignee.as_deref().map(str::trim))
+        .filter(|name| !name.is_empty())
+        .collect();
+    let is_spawnable = |name: &str| {
+        !config.worker.require_profile || (is_name(name) && site.root.profile_dir(name).is_dir())
+    };
+    Policy {
+        lock: site.next_lock(),
+        our_prefix: site.our_prefix.clone(),
+        peer_prefix: site.peer_prefix.clone(),
+        claim_ttl: config.claim_ttl_seconds,
+        renew_before: config.renew_before(),
+        failure_limit: i64::from(config.failure_limit.get()),
+        crash_grace: config.crash_grace_seconds,
+        cooldown: config.rate_limit_cooldown_seconds,
+        board_cap: config.board_cap(),
+        spawnable: names
+            .into_iter()
+            .filter(|name| is_spawnable(name))
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+/// Places taken from the host-wide limit; what is not spent goes back.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    tick: &'a Tick,
+    pub(super) taken: usize,
+}
+
+impl<'a> Room<'a> {
+    pub(super) fn take(tick: &'a Tick, wanted: usize) -> Self {
+        let mut taken = 0;
+        let _ = tick
+            .room
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |room| {
+                taken = room.min(wanted);
+                Some(room - taken)
+            });
+        Self { tick, taken }
+    }
+
+    /// These are in use now.
+    pub(super) fn spend(mut self, count: usize) {
+        self.taken = self.taken.saturating_sub(count);
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.tick.room.fetch_add(self.taken, Ordering::AcqRel);
+    }
+}

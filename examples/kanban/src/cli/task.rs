@@ -1,0 +1,180 @@
+//! The arguments of the verbs on tasks.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::{Map, Value};
+
+use super::value::{self, TaskRef};
+
+/// Every status that a board knows.
+const STATUSES: [&str; 9] = [
+    "triage",
+    "todo",
+    "scheduled",
+    "ready",
+    "running",
+    "blocked",
+    "review",
+    "done",
+    "archived",
+];
+
+const BLOCK_KINDS: [&str; 4] = ["dependency", "needs_input", "capability", "transient"];
+
+/// Make a task and print its id.
+///
+/// It is ready, or waits for its parents. Without an assignee it never starts by itself.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kanban add \"write the report\" --assignee coder --max-runtime 30m
+  kanban add \"send it\" --assignee mailer --parent t_1a2b3c4d
+  id=$(kanban --board shop add \"count the stock\")")]
+pub(crate) struct Add {
+    /// What it is called.
+    pub(crate) title: String,
+    /// What is to be done.
+    #[arg(long)]
+    pub(crate) body: Option<String>,
+    /// Who is to do it: a profile's name.
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) assignee: Option<String>,
+    /// Higher starts first.
+    #[arg(long, value_name = "N", default_value_t, allow_negative_numbers = true)]
+    pub(crate) priority: i64,
+    /// A task that must be done before; may be given again.
+    #[arg(long = "parent", value_name = "ID")]
+    pub(crate) parents: Vec<String>,
+    /// An existing directory to work in, instead of a scratch directory of its own.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Whose it is.
+    #[arg(long)]
+    pub(crate) tenant: Option<String>,
+    /// A skill that its worker is to load; may be given again.
+    #[arg(long = "skill", value_name = "SKILL")]
+    pub(crate) skills: Vec<String>,
+    /// The longest one attempt may take: 90, 90s, 30m, 2h or 1d.
+    #[arg(long, value_name = "TIME", value_parser = value::runtime)]
+    pub(crate) max_runtime: Option<i64>,
+    /// Its own limit for failures in a row.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) max_retries: Option<i64>,
+    /// Write a JSON document instead of the id.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List tasks in the order they would start; without archived ones.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kanban list --status ready
+  kanban --board shop list --json | jq -r '.tasks[].id'")]
+pub(crate) struct List {
+    /// Only those with this status.
+    #[arg(long, value_parser = PossibleValuesParser::new(STATUSES))]
+    pub(crate) status: Option<String>,
+    /// Write a JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show one task with its history.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kanban show t_1a2b3c4d
+  kanban show shop/t_1a2b3c4d --json | jq '.runs[-1].error'")]
+pub(crate) struct Show {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+    /// Write a JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Mark a task as done.
+///
+/// A worker is recognised by HERMES_KANBAN_TASK: it may end its own task only, and only while its attempt
+/// (HERMES_KANBAN_RUN_ID) is the current one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kanban complete t_1a2b3c4d --summary \"report sent\"
+  kanban complete \"$HERMES_KANBAN_TASK\" --result \"42\" --metadata '{\"pages\": 3}'")]
+pub(crate) struct Complete {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+    /// The outcome in a few words.
+    #[arg(long)]
+    pub(crate) summary: Option<String>,
+    /// The result itself.
+    #[arg(long)]
+    pub(crate) result: Option<String>,
+    /// Anything else worth keeping: a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = value::object)]
+    pub(crate) metadata: Option<Map<String, Value>>,
+    #[command(flatten)]
+    pub(crate) attempt: Attempt,
+}
+
+/// Say that a task cannot go on, and why.
+///
+/// Blocked twice in a row for the same kind of reason it goes to triage; `dependency` lets it wait for its parents. Workers
+/// are held to their own task, as in `complete`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kanban block t_1a2b3c4d \"which quarter?\" --kind needs_input")]
+pub(crate) struct Block {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+    /// What is missing.
+    #[arg(value_name = "REASON")]
+    pub(crate) reason: Vec<String>,
+    /// What kind of reason it is.
+    #[arg(long, value_parser = PossibleValuesParser::new(BLOCK_KINDS))]
+    pub(crate) kind: Option<String>,
+    #[command(flatten)]
+    pub(crate) attempt: Attempt,
+}
+
+/// Let a blocked task go on; its failures are forgotten.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  kanban unblock t_1a2b3c4d")]
+pub(crate) struct Unblock {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+}
+
+/// Give a sign of life of a running task.
+///
+/// A worker, recognised by HERMES_KANBAN_CLAIM_LOCK, renews its claim with it: for HERMES_KANBAN_CLAIM_TTL_SECONDS, or 900.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kanban heartbeat \"$HERMES_KANBAN_TASK\" --note \"page 3 of 7\""
+)]
+pub(crate) struct Heartbeat {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+    /// What it is at.
+    #[arg(long)]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) attempt: Attempt,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Attempt {
+    /// The attempt that speaks; refused if another one is current [default: a worker's own].
+    #[arg(long, value_name = "N")]
+    pub(crate) run: Option<i64>,
+}

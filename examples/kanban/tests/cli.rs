@@ -1,0 +1,17 @@
+//! The program as its users see it: each test runs the real binary on an installation of its own, and judges by exit code,
+//! standard output, standard error and the database.
+
+mod cli {
+    // What the tests stand on.
+    pub(crate) mod daemon;
+    pub(crate) mod house;
+    pub(crate) mod said;
+
+    // The promises, one file each.
+    mod board;
+    mod dispatch;
+    mod errors;
+    mod fence;
+    mod look;
+    mod serve;
+}

@@ -1,0 +1,96 @@
+//! The daemon as a process.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::house::{House, Result};
+
+/// A `kanban` that goes on until it is told to stop; killed when dropped. What it says goes to one file.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// `kanban ARGS`.
+    pub(super) fn start(house: &House, args: &[&str]) -> Result<Self> {
+        let named = tempfile::Builder::new()
+            .prefix("said.")
+            .append(true)
+            .tempfile_in(house.beside(""))?;
+        let (file, log) = named.keep()?;
+        let child = house
+            .command(args)
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()?;
+        Ok(Self { child, log })
+    }
+
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has said `words`.
+    pub(crate) fn says(&self, house: &House, words: &str) -> Result {
+        house.until(words, || match self.log() {
+            log if log.contains(words) => Ok(()),
+            log => Err(log.into()),
+        })
+    }
+
+    /// Waits until it serves and every board is well.
+    pub(crate) fn serves(&self, house: &House) -> Result {
+        house.until("a healthy dispatcher", || {
+            let said = house.say(&["status", "--json"])?;
+            let status = said.json()?;
+            match status["dispatcher"]["pid"] == self.child.id() && said.code == Some(0) {
+                true => Ok(()),
+                false => Err(status.to_string().into()),
+            }
+        })
+    }
+
+    /// Waits until it holds the default board's tick lock. To ask by trying to take the lock would disturb the tick.
+    pub(crate) fn ticks(&self, house: &House) -> Result {
+        let holder = format!(" {} ", self.child.id());
+        house.until("a tick under way", || {
+            let inode = fs::metadata(house.root().join("kanban.db.dispatch.lock"))?.ino();
+            let file = format!(":{inode} ");
+            let locks = fs::read_to_string("/proc/locks")?;
+            let mut held = locks.lines().filter(|line| line.contains("FLOCK"));
+            match held.any(|line| line.contains(&holder) && line.contains(&file)) {
+                true => Ok(()),
+                false => Err(locks.into()),
+            }
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) fn stop(&mut self, house: &House, signal: Signal) -> Result<ExitStatus> {
+        self.signal(signal)?;
+        let log = self.log.clone();
+        house.until("the daemon's end", || {
+            let status = self.child.try_wait()?;
+            status.ok_or_else(|| fs::read_to_string(&log).unwrap_or_default().into())
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Harmless where it has ended; nothing is to be done about a failure in a test that is over.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -49,7 +49,7 @@ fn hold<C: fingerprint_quarantine::Clock>(
     hold: &Hold,
 ) {
     if let Some(attempt) = quarantine.admit_stamped(name, stamp).go() {
-        let _ = attempt.failed(hold);
+        attempt.failed(hold);
     }
 }
 
@@ -146,7 +146,7 @@ fn held_with_a_look(c: &mut Criterion) {
     let files = SqliteFiles::new(&file);
     let sqlite = Quarantine::<String, SqliteStamp>::new();
     if let Some(attempt) = sqlite.admit_stamped("board", files.observe_at(later)).go() {
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
     }
     let naive = Naive::default();
     naive_hold(&naive, "board", &file);

@@ -24,8 +24,8 @@ use crate::sync::Arc;
 /// ```compile_fail,E0382
 /// use fingerprint_quarantine::{Attempt, Hold};
 /// fn twice(attempt: Attempt<'_, u32, u32>) {
-///     let _ = attempt.failed(&Hold::until_changed());
-///     let _ = attempt.ok();
+///     attempt.failed(&Hold::until_changed());
+///     attempt.ok();
 /// }
 /// ```
 #[must_use = "an attempt that is dropped is as if it had not been"]
@@ -82,7 +82,7 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
     /// let mut attempt = quarantine.admit_stamped("a", 1).go().unwrap();
     /// // It fails, is repaired, which writes, and fails again.
     /// attempt.restamp(2);
-    /// let _ = attempt.failed(&Hold::until_changed());
+    /// attempt.failed(&Hold::until_changed());
     /// assert!(matches!(quarantine.admit("a", || 2), Admission::Held(_)));
     /// ```
     pub fn restamp(&mut self, stamp: T) {
@@ -149,7 +149,7 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
     /// use fingerprint_quarantine::{Hold, Quarantine, Reason};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// let _ = quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
     /// let recovery = quarantine.admit_stamped("a", 2).go().unwrap().ok().unwrap();
     /// assert_eq!((recovery.attempts, recovery.why), (1, Reason::Changed));
     /// assert!(quarantine.admit_stamped("a", 2).go().unwrap().ok().is_none());
@@ -202,7 +202,7 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
     /// for _ in 0..2 {
     ///     let attempt = quarantine.admit_stamped("a", file).go().unwrap();
     ///     file += 1; // The attempt writes, and fails.
-    ///     let _ = attempt.failed_leaving(&file, &hold);
+    ///     attempt.failed_leaving(&file, &hold);
     /// }
     /// let Admission::Held(held) = quarantine.admit_stamped("a", file) else { unreachable!() };
     /// assert!(held.self_disturbing);

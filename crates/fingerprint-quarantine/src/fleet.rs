@@ -17,7 +17,7 @@
 ///     if guard.is_fleet_wide(quarantine.len() + 1, known as usize) {
 ///         drop(attempt);
 ///     } else {
-///         let _ = attempt.failed(&Hold::until_changed());
+///         attempt.failed(&Hold::until_changed());
 ///     }
 /// }
 /// assert_eq!(quarantine.len(), 5);

@@ -44,7 +44,7 @@ impl<K, T, C> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Reason};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// let _ = handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released());
     /// assert!(handle.release());
     /// assert_eq!(handle.admit_stamped(1).go().unwrap().why(), Reason::Manual);
     /// ```
@@ -57,7 +57,7 @@ impl<K, T, C> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Reason};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// let _ = handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released());
     /// assert!(handle.forget());
     /// assert_eq!(handle.admit_stamped(1).go().unwrap().why(), Reason::New);
     /// ```
@@ -72,7 +72,7 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Reason};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// let _ = handle.admit(|| unreachable!("healthy")).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit(|| unreachable!("healthy")).go().unwrap().failed(&Hold::until_changed());
     /// assert_eq!(handle.admit(|| 1).go().unwrap().why(), Reason::Probation);
     /// ```
     #[inline]
@@ -88,7 +88,7 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Admission, Hold, Quarantine};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// let _ = handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
     /// assert!(matches!(handle.admit_stamped(1), Admission::Held(_)));
     /// ```
     #[inline]
@@ -117,7 +117,7 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
     /// assert!(handle.status().is_none());
-    /// let _ = handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
     /// assert_eq!(handle.status().unwrap().attempts, 1);
     /// ```
     #[must_use]

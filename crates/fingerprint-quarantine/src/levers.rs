@@ -28,7 +28,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// assert_eq!(attempt.failed(&Hold::until_changed()).standing, Standing::Released);
     ///
     /// let attempt = quarantine.admit_stamped("a", 1).go().unwrap();
-    /// let _ = attempt.failed(&Hold::until_changed());
+    /// attempt.failed(&Hold::until_changed());
     /// assert!(quarantine.release("a"));
     /// assert_eq!(quarantine.admit_stamped("a", 1).go().unwrap().why(), Reason::Manual);
     /// ```
@@ -46,7 +46,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     ///
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// for key in 0..4 {
-    ///     let _ = quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed());
+    ///     quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed());
     /// }
     /// assert_eq!(quarantine.release_all(|key, held| key % 2 == 0 && held.attempts == 1), 2);
     /// assert!(quarantine.admit_stamped(&0, 1).go().is_some());
@@ -66,7 +66,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// use fingerprint_quarantine::{Hold, Quarantine, Reason};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// let _ = quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
     /// assert!(quarantine.forget("a"));
     /// assert_eq!(quarantine.admit_stamped("a", 1).go().unwrap().why(), Reason::New);
     /// ```
@@ -84,7 +84,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// for key in 0..4 {
-    ///     let _ = quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed());
+    ///     quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed());
     /// }
     /// quarantine.retain(|key| *key < 3);
     /// assert_eq!(quarantine.len(), 3);
@@ -104,7 +104,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
     /// assert!(quarantine.status("a").is_none());
-    /// let _ = quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
     /// let held = quarantine.status("a").unwrap();
     /// assert_eq!(held.to_string(), "held after 1 attempt in 0s, next on change");
     /// ```
@@ -122,7 +122,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Standing};
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// let _ = quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
     /// let held = quarantine.held();
     /// assert_eq!((held[0].0.as_str(), held[0].1.standing), ("a", Standing::Held));
     /// ```

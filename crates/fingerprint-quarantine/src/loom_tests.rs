@@ -43,7 +43,7 @@ impl World {
     /// With the key held since it looked like 1.
     fn held() -> Arc<Self> {
         let world = Self::new();
-        let _ = world.go(1).failed(&HOLD);
+        world.go(1).failed(&HOLD);
         world
     }
 
@@ -59,7 +59,7 @@ impl World {
         let attempt = self.boards.admit(&KEY, || stamp).go()?;
         let why = attempt.why();
         self.thing.with_mut(|_| ());
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
         Some(why)
     }
 
@@ -119,7 +119,7 @@ fn loom_a_release_beside_a_failing_attempt_wins() {
             let world = Arc::clone(&world);
             move || assert!(world.boards.release(&KEY))
         });
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
         other.join().unwrap();
         assert_eq!(world.go(2).why(), Reason::Manual);
     });
@@ -134,7 +134,7 @@ fn loom_a_release_beside_a_first_failure_wins_by_key() {
             let world = Arc::clone(&world);
             move || world.boards.release(&KEY)
         });
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
         let was_on_record = other.join().unwrap();
         let next = world.go(1);
         assert_eq!(next.why() == Reason::Manual, was_on_record);
@@ -154,7 +154,7 @@ fn loom_a_release_beside_a_first_failure_wins_by_handle() {
             let world = Arc::clone(&world);
             move || world.boards.release(&KEY)
         });
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
         let was_on_record = other.join().unwrap();
         assert_eq!(world.go(1).why() == Reason::Manual, was_on_record);
     });
@@ -187,11 +187,11 @@ fn loom_two_first_failures_make_one_record_and_a_success_ends_it() {
             let world = Arc::clone(&world);
             move || {
                 if let Some(attempt) = world.boards.admit_stamped(&KEY, 1).go() {
-                    let _ = attempt.failed(&HOLD);
+                    attempt.failed(&HOLD);
                 }
             }
         });
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
         other.join().unwrap();
         assert_eq!((world.boards.len(), world.places()), (1, 1));
         assert_eq!(world.go(2).ok().unwrap().attempts, 1);
@@ -227,7 +227,7 @@ fn loom_a_key_that_recovers_and_fails_again_meanwhile_is_on_record() {
             // Either it meets the attempt that is out, or it fails at a healthy key.
             move || match world.boards.admit_stamped(&KEY, 3) {
                 Admission::Go(attempt) => {
-                    let _ = attempt.failed(&HOLD);
+                    attempt.failed(&HOLD);
                     true
                 }
                 Admission::Probing => false,
@@ -254,12 +254,12 @@ fn loom_a_handle_and_its_quarantine_never_part_ways() {
                 handle
             }
         });
-        let _ = recovering.ok();
+        recovering.ok();
         let handle: Handle<u8, u8, Still> = other.join().unwrap();
         let Admission::Go(attempt) = handle.admit_stamped(5) else {
             panic!("healthy")
         };
-        let _ = attempt.failed(&HOLD);
+        attempt.failed(&HOLD);
         assert!(world.boards.admit_stamped(&KEY, 5).go().is_none());
         assert!(world.boards.forget(&KEY));
         drop(handle);

@@ -83,8 +83,8 @@ impl<K, T, C, S> Quarantine<K, T, C, S> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
-    /// let _ = quarantine.admit_stamped(&1, 0).go().unwrap().ok();
-    /// let _ = quarantine.admit_stamped(&2, 0).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped(&1, 0).go().unwrap().ok();
+    /// quarantine.admit_stamped(&2, 0).go().unwrap().failed(&Hold::until_changed());
     /// assert_eq!(quarantine.len(), 1);
     /// ```
     #[must_use]
@@ -117,11 +117,11 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// let quarantine = Quarantine::<String, u64>::new();
     /// let hold = Hold::until_changed();
     /// let first = quarantine.admit("a", || unreachable!("healthy")).go().unwrap();
-    /// let _ = first.failed(&hold);
+    /// first.failed(&hold);
     /// let second = quarantine.admit("a", || 1).go().unwrap();
     /// assert_eq!(second.why(), Reason::Probation);
     /// assert!(matches!(quarantine.admit("a", || 1), Admission::Probing));
-    /// let _ = second.failed(&hold);
+    /// second.failed(&hold);
     /// assert!(matches!(quarantine.admit("a", || 1), Admission::Held(_)));
     /// let third = quarantine.admit("a", || 2).go().unwrap();
     /// assert_eq!(third.why(), Reason::Changed);
@@ -145,7 +145,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// use fingerprint_quarantine::{Admission, Hold, Quarantine};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// let _ = quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
     /// assert!(matches!(quarantine.admit_stamped("a", 1), Admission::Held(_)));
     /// assert!(matches!(quarantine.admit_stamped("a", 2), Admission::Go(_)));
     /// ```
@@ -163,7 +163,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// # use fingerprint_quarantine::{Admission, Hold, Quarantine};
     /// let quarantine = Quarantine::<String, u64>::new();
     /// let handle = quarantine.handle("a");
-    /// let _ = handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
     /// assert!(matches!(quarantine.admit_stamped("a", 1), Admission::Held(_)));
     /// ```
     #[must_use]

@@ -147,14 +147,14 @@ fn without_a_timer_to_fall_back_to_a_change_still_releases() {
     let boards = Quarantine::<&str, u32>::new();
     for file in 0..20 {
         let attempt = boards.admit_stamped(&"a", file).go().unwrap();
-        let _ = attempt.failed_leaving(&(file + 1), &Hold::until_changed());
+        attempt.failed_leaving(&(file + 1), &Hold::until_changed());
     }
 }
 
 #[test]
 fn an_attempt_that_was_dropped_does_not_count() {
     let boards = Quarantine::<&str, u32>::new();
-    let _ = boards.admit_stamped(&"a", 0).go().unwrap().failed(&HOLD);
+    boards.admit_stamped(&"a", 0).go().unwrap().failed(&HOLD);
     for _ in 0..20 {
         assert!(boards.admit_stamped(&"a", 1).go().is_some());
     }

@@ -74,7 +74,7 @@ fn a_directory_that_may_not_be_entered_is_a_state_that_can_last() -> Result {
         );
         let boards = Quarantine::<&str, FileState>::new();
         let attempt = boards.admit_stamped(&"a", state).go().unwrap();
-        let _ = attempt.failed(&Hold::until_changed());
+        attempt.failed(&Hold::until_changed());
         assert!(boards.admit_stamped(&"a", state).go().is_none());
         assert!(boards.admit_stamped(&"a", look(&file)).go().is_some());
     }
@@ -166,7 +166,7 @@ fn a_young_stamp_costs_one_attempt_when_it_is_old_and_then_no_more() -> Result {
 
     let boards = Quarantine::<&str, FileState>::new();
     let hold = Hold::until_changed().or_retry(Backoff::every(Duration::from_secs(1_000)));
-    let _ = boards
+    boards
         .admit_stamped(&"a", young)
         .go()
         .unwrap()
@@ -177,7 +177,7 @@ fn a_young_stamp_costs_one_attempt_when_it_is_old_and_then_no_more() -> Result {
     ));
     let again = boards.admit(&"a", || look(&file)).go().unwrap();
     assert_eq!(again.why(), Reason::Changed);
-    let _ = again.failed(&hold);
+    again.failed(&hold);
     for _ in 0..5 {
         assert!(boards.admit(&"a", || look(&file)).go().is_none());
     }

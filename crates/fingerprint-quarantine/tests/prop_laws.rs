@@ -73,7 +73,7 @@ proptest! {
             let attempt = boards.admit_stamped(&1, file).go();
             prop_assert_eq!(attempt.is_some(), expected);
             if let Some(attempt) = attempt {
-                let _ = attempt.failed_leaving(&file, &hold);
+                attempt.failed_leaving(&file, &hold);
                 failed = Some((file, now));
             }
         }

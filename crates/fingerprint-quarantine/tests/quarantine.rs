@@ -35,7 +35,7 @@ fn is_held(boards: &Boards, key: &str, stamp: u32) -> bool {
 #[test]
 fn a_healthy_key_is_never_looked_at_and_takes_no_place() {
     let (boards, _clock) = boards();
-    let _ = go(&boards, "other", 1).failed(&CHANGED);
+    go(&boards, "other", 1).failed(&CHANGED);
     for _ in 0..3 {
         let attempt = boards.admit("a", || unreachable!("a look at a healthy key"));
         assert!(attempt.go().unwrap().ok().is_none());
@@ -64,7 +64,7 @@ fn without_a_stamp_the_first_failure_leads_to_one_more_attempt_that_has_one() {
 #[test]
 fn one_failure_followed_by_a_success_is_no_quarantine() {
     let (boards, clock) = boards();
-    let _ = boards.admit("a", || 1).go().unwrap().failed(&CHANGED);
+    boards.admit("a", || 1).go().unwrap().failed(&CHANGED);
     clock.advance(SECOND * 3);
     let recovery = boards.admit("a", || 1).go().unwrap().ok().unwrap();
     assert_eq!((recovery.attempts, recovery.lasted), (1, SECOND * 3));
@@ -78,14 +78,14 @@ fn a_change_made_while_the_attempt_runs_is_not_missed() {
     let attempt = go(&boards, "a", 1);
     // Mended now, after it was read and before the failure is reported.
     let mended = 2;
-    let _ = attempt.failed(&CHANGED);
+    attempt.failed(&CHANGED);
     assert_eq!(go(&boards, "a", mended).why(), Reason::Changed);
 }
 
 #[test]
 fn an_older_version_put_back_is_a_change_as_well() {
     let (boards, _clock) = boards();
-    let _ = go(&boards, "a", 7).failed(&CHANGED);
+    go(&boards, "a", 7).failed(&CHANGED);
     assert_eq!(go(&boards, "a", 3).why(), Reason::Changed);
 }
 
@@ -104,11 +104,11 @@ fn a_dropped_attempt_changes_nothing_and_the_next_has_the_same_reason() {
     let (boards, _clock) = boards();
     drop(boards.admit("a", || 1));
     assert!(boards.is_empty());
-    let _ = boards.admit("a", || 1).go().unwrap().failed(&CHANGED);
+    boards.admit("a", || 1).go().unwrap().failed(&CHANGED);
     drop(boards.admit("a", || 1));
     let attempt = boards.admit("a", || 1).go().unwrap();
     assert_eq!(attempt.why(), Reason::Probation);
-    let _ = attempt.failed(&CHANGED);
+    attempt.failed(&CHANGED);
     for _ in 0..2 {
         assert_eq!(go(&boards, "a", 2).why(), Reason::Changed);
     }
@@ -123,7 +123,7 @@ fn a_dropped_attempt_changes_nothing_and_the_next_has_the_same_reason() {
 fn a_key_on_record_has_one_attempt_out_at_a_time_by_either_door() {
     let (boards, _clock) = boards();
     let handle = boards.handle("a");
-    let _ = go(&boards, "a", 1).failed(&CHANGED);
+    go(&boards, "a", 1).failed(&CHANGED);
     let attempt = go(&boards, "a", 2);
     assert!(matches!(boards.admit_stamped("a", 3), Admission::Probing));
     assert!(matches!(handle.admit_stamped(3), Admission::Probing));
@@ -138,7 +138,7 @@ fn a_failure_that_others_were_faster_to_report_changes_nothing() {
     let (boards, _clock) = boards();
     let (first, late) = (go(&boards, "a", 1), go(&boards, "a", 2));
     let lucky = go(&boards, "a", 1);
-    let _ = first.failed(&CHANGED);
+    first.failed(&CHANGED);
     assert_eq!(late.failed(&Hold::until_released()).attempts, 1);
     assert!(lucky.ok().is_none());
     assert!(is_held(&boards, "a", 1));
@@ -148,11 +148,11 @@ fn a_failure_that_others_were_faster_to_report_changes_nothing() {
 #[test]
 fn a_release_lasts_until_an_attempt_is_settled_and_no_longer() {
     let (boards, _clock) = boards();
-    let _ = go(&boards, "a", 1).failed(&Hold::until_released());
+    go(&boards, "a", 1).failed(&Hold::until_released());
     assert!(is_held(&boards, "a", 2), "a change does not help here");
     assert!(boards.release("a"));
     assert_eq!(boards.status("a").unwrap().standing, Standing::Released);
-    let _ = go(&boards, "a", 1).failed(&Hold::until_released());
+    go(&boards, "a", 1).failed(&Hold::until_released());
     assert!(is_held(&boards, "a", 1));
     assert!(!boards.release("b"));
 }
@@ -160,13 +160,13 @@ fn a_release_lasts_until_an_attempt_is_settled_and_no_longer() {
 #[test]
 fn a_release_wins_over_an_attempt_that_was_out_when_it_came() {
     let (boards, _clock) = boards();
-    let _ = go(&boards, "a", 1).failed(&CHANGED);
+    go(&boards, "a", 1).failed(&CHANGED);
     let attempt = go(&boards, "a", 2);
     boards.release("a");
     assert_eq!(attempt.failed(&CHANGED).standing, Standing::Released);
     let next = go(&boards, "a", 2);
     assert_eq!(next.why(), Reason::Manual);
-    let _ = next.failed(&CHANGED);
+    next.failed(&CHANGED);
     assert!(is_held(&boards, "a", 2));
 }
 
@@ -194,12 +194,12 @@ fn a_release_wins_over_a_first_failure_as_well() {
 #[test]
 fn a_thing_that_is_gone_leaves_nothing_to_what_gets_its_name() {
     let (boards, _clock) = boards();
-    let _ = go(&boards, "a", 1).failed(&CHANGED);
+    go(&boards, "a", 1).failed(&CHANGED);
     let attempt = go(&boards, "a", 2);
     assert!(boards.forget("a"));
     assert!(!boards.forget("a"));
     // A new one under the old name fails, and then the old attempt comes back.
-    let _ = go(&boards, "a", 3).failed(&CHANGED);
+    go(&boards, "a", 3).failed(&CHANGED);
     assert_eq!(
         attempt.failed(&Hold::until_released()).standing,
         Standing::Released
@@ -215,10 +215,10 @@ fn a_thing_that_is_gone_leaves_nothing_to_what_gets_its_name() {
 fn an_old_attempt_cannot_end_the_incident_that_came_after_it() {
     let (boards, _clock) = boards();
     let handle = boards.handle("a");
-    let _ = handle.admit_stamped(1).go().unwrap().failed(&CHANGED);
+    handle.admit_stamped(1).go().unwrap().failed(&CHANGED);
     let old = handle.admit_stamped(2).go().unwrap();
     handle.forget();
-    let _ = handle.admit_stamped(3).go().unwrap().failed(&CHANGED);
+    handle.admit_stamped(3).go().unwrap().failed(&CHANGED);
     let current = handle.admit_stamped(4).go().unwrap();
     assert!(old.ok().is_none());
     assert!(handle.status().unwrap().probing);
@@ -237,14 +237,14 @@ fn a_key_is_looked_at_only_when_a_look_could_change_the_answer() {
         boards.admit("a", look).go().map(|attempt| attempt.why())
     };
     let every = Backoff::every(SECOND * 60);
-    let _ = go(&boards, "a", 1).failed(&CHANGED.or_retry(every).at_least(SECOND * 10));
+    go(&boards, "a", 1).failed(&CHANGED.or_retry(every).at_least(SECOND * 10));
     assert_eq!((ask(), looks.get()), (None, 0));
     clock.advance(SECOND * 10);
     assert_eq!((ask(), looks.get()), (None, 1));
     clock.advance(SECOND * 50);
     assert_eq!((ask(), looks.get()), (Some(Reason::Timer), 2));
     boards.release("a");
-    let _ = go(&boards, "a", 1).failed(&Hold::for_time(every));
+    go(&boards, "a", 1).failed(&Hold::for_time(every));
     assert_eq!((ask(), looks.get()), (None, 2));
 }
 
@@ -252,7 +252,7 @@ fn a_key_is_looked_at_only_when_a_look_could_change_the_answer() {
 fn what_is_on_record_can_be_shown_and_released_in_groups() {
     let (boards, clock) = boards();
     for (key, hold) in [("a", CHANGED), ("b", Hold::until_released())] {
-        let _ = go(&boards, key, 1).failed(&hold);
+        go(&boards, key, 1).failed(&hold);
     }
     clock.advance(SECOND * 5);
     let mut held = boards.held();
@@ -282,7 +282,7 @@ fn a_handle_shares_its_key_s_record_and_survives_its_quarantine() {
     let handle = boards.handle("a");
     let clone = handle.clone();
     drop(handle);
-    let _ = clone.admit_stamped(1).go().unwrap().failed(&CHANGED);
+    clone.admit_stamped(1).go().unwrap().failed(&CHANGED);
     assert!(is_held(&boards, "a", 1));
     assert!(go(&boards, "a", 2).ok().is_some());
     drop(boards);

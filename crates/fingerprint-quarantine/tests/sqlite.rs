@@ -169,7 +169,7 @@ fn a_board_with_a_missing_column_is_left_alone_until_another_tool_adds_it() -> R
         match result {
             Ok(_) => drop(attempt.ok()),
             Err(_) => {
-                let _ = attempt.failed_leaving(&files.observe_at(later()), &Hold::until_changed());
+                attempt.failed_leaving(&files.observe_at(later()), &Hold::until_changed());
             }
         }
         Ok(Some(why))

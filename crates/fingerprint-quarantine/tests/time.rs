@@ -1,10 +1,11 @@
 //! What time does: the timer and its growth, the shortest hold, and clocks that cannot be trusted.
 
+use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use fingerprint_quarantine::{
-    Admission, Attempt, Backoff, FakeClock, Held, Hold, Quarantine, Reason, Standing,
+    Admission, Attempt, Backoff, Clock, FakeClock, Held, Hold, Quarantine, Reason, Standing,
 };
 
 type Boards = Quarantine<String, u32, FakeClock>;
@@ -38,15 +39,50 @@ fn fail_at_the_timer(boards: &Boards, clock: &FakeClock, hold: &Hold) -> Duratio
     clock.advance(Duration::from_nanos(1));
     let attempt = go(boards, 1);
     assert_eq!(attempt.why(), Reason::Timer);
-    let _ = attempt.failed(hold);
+    attempt.failed(hold);
     wait
+}
+
+#[test]
+fn the_clock_is_read_once_per_verb_and_never_for_a_healthy_key() {
+    struct Counted(Cell<u32>);
+    impl Clock for Counted {
+        fn now(&self) -> Duration {
+            self.0.set(self.0.get() + 1);
+            Duration::ZERO
+        }
+    }
+
+    let clock = Counted(Cell::new(0));
+    let boards = Quarantine::<u32, u32, &Counted>::with_clock(&clock);
+    let reads = |verb: &dyn Fn()| {
+        clock.0.set(0);
+        verb();
+        clock.0.get()
+    };
+    let hold = Hold::until_changed();
+    let handle = boards.handle(&1);
+    let fail = |stamp| boards.admit_stamped(&1, stamp).go().unwrap().failed(&hold);
+    assert_eq!(reads(&|| _ = fail(1)), 1);
+    assert_eq!(reads(&|| _ = boards.admit(&1, || 1)), 1, "held");
+    assert_eq!(reads(&|| _ = boards.admit(&1, || 2)), 1, "changed");
+    assert_eq!(reads(&|| _ = boards.status(&1)), 1);
+    assert_eq!(reads(&|| _ = handle.status()), 1);
+    assert_eq!(reads(&|| _ = boards.held()), 1);
+    let recover = || _ = boards.admit(&1, || 2).go().unwrap().ok();
+    assert_eq!(reads(&recover), 2, "admit and ok");
+    assert_eq!(reads(&recover), 0, "healthy");
+    assert_eq!(reads(&|| _ = handle.admit(|| 1).go().unwrap().ok()), 0);
+    fail(1);
+    boards.admit(&1, || 2).go().unwrap().ok();
+    assert_eq!(reads(&|| _ = handle.admit(|| 1).go().unwrap().ok()), 0);
 }
 
 #[test]
 fn attempts_at_an_unchanged_thing_follow_b_2b_4b_up_to_the_cap() {
     let (boards, clock) = boards();
     let hold = Hold::until_changed().or_retry(Backoff::new(SECOND * 10, SECOND * 60));
-    let _ = go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold);
     let waits: Vec<u64> = (0..5)
         .map(|_| fail_at_the_timer(&boards, &clock, &hold).as_secs())
         .collect();
@@ -57,7 +93,7 @@ fn attempts_at_an_unchanged_thing_follow_b_2b_4b_up_to_the_cap() {
 fn after_a_success_the_next_failure_starts_again_at_b() {
     let (boards, clock) = boards();
     let hold = Hold::for_time(Backoff::new(SECOND * 10, SECOND * 60));
-    let _ = go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold);
     fail_at_the_timer(&boards, &clock, &hold);
     clock.advance(SECOND * 20);
     let recovery = go(&boards, 1).ok().unwrap();
@@ -69,7 +105,7 @@ fn after_a_success_the_next_failure_starts_again_at_b() {
 fn only_timed_attempts_make_the_wait_longer_and_a_release_makes_it_short_again() {
     let (boards, clock) = boards();
     let hold = Hold::until_changed().or_retry(Backoff::new(SECOND * 10, SECOND * 60));
-    let _ = go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold);
     fail_at_the_timer(&boards, &clock, &hold);
     clock.advance(SECOND);
     let changed = go(&boards, 2).failed_leaving(&2, &hold);
@@ -88,7 +124,7 @@ fn a_thing_that_is_written_all_the_time_is_tried_no_more_often_than_min_hold_all
         if let Admission::Go(attempt) = boards.admit_stamped("a", second) {
             tries += 1;
             // Nothing but the writer changes it, and that between the attempts.
-            let _ = attempt.failed_leaving(&second, &hold);
+            attempt.failed_leaving(&second, &hold);
         }
         clock.advance(SECOND);
     }
@@ -113,7 +149,7 @@ fn a_clock_that_steps_back_costs_at_most_one_more_wait() {
     let hold = Hold::until_changed()
         .or_retry(Backoff::every(wait))
         .at_least(SECOND);
-    let _ = go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold);
     clock.advance(SECOND * 30);
     clock.set(Duration::ZERO);
     let now = held(&boards, 1);
@@ -128,7 +164,7 @@ fn a_clock_that_steps_back_costs_at_most_one_more_wait() {
 fn a_clock_that_jumps_forward_ends_waits_and_no_more() {
     let (boards, clock) = boards();
     let hold = Hold::for_time(Backoff::new(SECOND, Duration::MAX));
-    let _ = go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold);
     clock.set(Duration::MAX);
     let attempt = go(&boards, 1);
     assert_eq!(attempt.why(), Reason::Timer);

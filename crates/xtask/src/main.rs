@@ -1,2 +1,48 @@
-//! The workspace's own chores.
-fn main() {}
+//! The workspace's own chores: `cargo xtask test`, `cargo xtask ci`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a chore talks to the terminal and measures real time"
+)]
+
+mod bench;
+mod ci;
+mod features;
+mod peer;
+mod run;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask CHORE
+
+  test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
+  ci     what CI runs, in its order: format, lints, tests, docs, features, loom, examples, demo, benches
+
+Both need a Rust toolchain, a C compiler and python3 (3.11 to 3.13). docs/contributing.md says what each step is for.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => test::run(),
+        ["ci"] => ci::run_all(),
+        ["-h" | "--help" | "help"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -184,11 +184,14 @@ fn unseen(board: &Board, error: io::Error) -> Error {
 }
 
 fn not_found(board: &Board) -> Error {
-    let what = format!(
-        "find {}: make the board with `kanban init`",
-        board.db().display()
-    );
-    Error::new(ErrorKind::NotFound, what).on(board.slug())
+    let slug = board.slug();
+    let db = board.db().display();
+    let what = if slug.is_default() {
+        format!("find {db}: make the board with `kanban init`")
+    } else {
+        format!("find {db}: make the board with `kanban init {slug}`")
+    };
+    Error::new(ErrorKind::NotFound, what).on(slug)
 }
 
 fn emptied(board: &Board) -> Error {

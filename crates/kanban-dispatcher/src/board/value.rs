@@ -102,12 +102,8 @@ mod tests {
             ("x'37'", None, None),
             ("CAST(x'ff37' AS TEXT)", None, None),
         ] {
-            assert_eq!(read(value, |row, n| number(row, n))?, as_number, "{value}");
-            assert_eq!(
-                read(value, |row, n| integer(row, n))?,
-                as_integer,
-                "{value}"
-            );
+            assert_eq!(read(value, number)?, as_number, "{value}");
+            assert_eq!(read(value, integer)?, as_integer, "{value}");
         }
         Ok(())
     }
@@ -126,21 +122,9 @@ mod tests {
                 None,
             ),
         ] {
-            assert_eq!(
-                read(value, |row, n| text(row, n))?.as_deref(),
-                as_text,
-                "{value}"
-            );
-            assert_eq!(
-                read(value, |row, n| shown(row, n))?.as_deref(),
-                as_shown,
-                "{value}"
-            );
-            assert_eq!(
-                read(value, |row, n| exact(row, n))?.as_deref(),
-                as_exact,
-                "{value}"
-            );
+            assert_eq!(read(value, text)?.as_deref(), as_text, "{value}");
+            assert_eq!(read(value, shown)?.as_deref(), as_shown, "{value}");
+            assert_eq!(read(value, exact)?.as_deref(), as_exact, "{value}");
         }
         Ok(())
     }

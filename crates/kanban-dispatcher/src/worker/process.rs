@@ -35,8 +35,8 @@ struct Stop {
 struct Ages {
     /// When the attempt began; found at the first look for an adopted one.
     began: Option<i64>,
-    /// The last sign of life as the row has it, and when it was first seen there.
-    heard: Option<(i64, i64)>,
+    /// The last sign of life as the row has it, if any, and when it was first seen there; nothing before the first look.
+    heard: Option<(Option<i64>, i64)>,
     /// When its task was first found reported while it still lived.
     reported: Option<i64>,
 }
@@ -47,6 +47,8 @@ impl Worker {
     pub(super) fn started(run: i64, identity: Identity, child: Child, now: Duration) -> Self {
         let ages = Ages {
             began: Some(seconds(now)),
+            // The claim cleared the row's: what is found there is news, however old it says it is.
+            heard: Some((None, seconds(now))),
             ..Ages::default()
         };
         Self {
@@ -133,12 +135,11 @@ impl Worker {
             let began = *self.ages.began.get_or_insert(now - ago(started));
             task.run_started_at = Some(wall - (now - began));
         }
-        if let Some(at) = task.last_heartbeat_at {
-            let (value, seen) = self.ages.heard.unwrap_or((at, now - ago(at)));
-            let seen = if value == at { seen } else { now };
-            self.ages.heard = Some((at, seen));
-            task.last_heartbeat_at = Some(wall - (now - seen));
-        }
+        let at = task.last_heartbeat_at;
+        let (value, seen) = self.ages.heard.unwrap_or((at, now - at.map_or(0, ago)));
+        let seen = if value == at { seen } else { now };
+        self.ages.heard = Some((at, seen));
+        task.last_heartbeat_at = at.map(|_| wall - (now - seen));
     }
 
     fn step_stop(&mut self, now: Duration) {

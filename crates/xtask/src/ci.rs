@@ -1,0 +1,98 @@
+//! `cargo xtask ci`: everything that CI runs, quickest first, and a table of how it went.
+
+use std::time::Instant;
+
+use crate::run::{Done, cargo, run, stream, target};
+use crate::{bench, features, test};
+
+type Step = fn() -> Done;
+
+/// The steps, in order. docs/contributing.md lists them for people.
+const STEPS: &[(&str, Step)] = &[
+    ("format", || run(cargo("fmt --all -- --check"))),
+    ("lints", || {
+        run(cargo(
+            "clippy --workspace --all-targets --all-features -- -D warnings",
+        ))
+    }),
+    ("tests", test::run),
+    ("docs", docs),
+    ("features", features::check),
+    ("examples", examples),
+    ("loom", loom),
+    ("demo", demo),
+    ("benches", bench::measure),
+];
+
+const EXAMPLES: &[&str] = &[
+    "classify_sqlite_errors",
+    "repair_once",
+    "quarantine_a_file",
+    "throttle_log_lines",
+    "embed_dispatcher",
+];
+
+/// Runs every step, also after one that failed, and ends with a table.
+pub(crate) fn run_all() -> Done {
+    let mut table = Vec::new();
+    let mut failed = Vec::new();
+    for (name, step) in STEPS {
+        println!("\n==== {name} ====");
+        let begun = Instant::now();
+        let done = step();
+        let seconds = begun.elapsed().as_secs_f64();
+        if let Err(why) = &done {
+            println!("{name} failed: {why}");
+            failed.push(*name);
+        }
+        table.push((name, seconds, if done.is_ok() { "ok" } else { "FAILED" }));
+    }
+    println!(
+        "\n==== summary ====\n{:<10} {:>8}  result",
+        "step", "seconds"
+    );
+    for (name, seconds, result) in &table {
+        println!("{name:<10} {seconds:>8.1}  {result}");
+    }
+    let total: f64 = table.iter().map(|(_, seconds, _)| seconds).sum();
+    println!("{:<10} {total:>8.1}", "all");
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(format!("failed: {}", failed.join(", ")))
+}
+
+fn docs() -> Done {
+    let mut doc = cargo("doc --workspace --no-deps --all-features");
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    run(doc)
+}
+
+fn examples() -> Done {
+    for name in EXAMPLES {
+        run(cargo(&format!("run --quiet -p examples --example {name}")))?;
+    }
+    Ok(())
+}
+
+/// Each crate asks for its own cfg only, so one build with all three serves all three suites.
+fn loom() -> Done {
+    let mut suites = cargo(
+        "test -p once-per-key-repair -p keyed-log-throttle -p fingerprint-quarantine --release --lib loom",
+    );
+    suites.env(
+        "RUSTFLAGS",
+        "--cfg once_per_key_loom --cfg throttle_loom --cfg fingerprint_loom",
+    );
+    // A directory of its own: other flags would build everything below `target` anew.
+    suites.arg("--target-dir").arg(target().join("loom"));
+    run(suites)
+}
+
+/// Through a pipe: the demo then writes plain lines.
+fn demo() -> Done {
+    stream(
+        &mut cargo("run --quiet --release -p kanban -- demo"),
+        |_| {},
+    )
+}

@@ -9,6 +9,9 @@ use crate::resilience::Resilience;
 use crate::root::Root;
 use crate::worker::{Gate, Launcher, Workers};
 
+/// Counts the claims of this process: two dispatchers may begin within the same second.
+static CLAIMS: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) root: Root,
@@ -23,7 +26,6 @@ pub(crate) struct Site {
     pub(crate) guards: AtomicUsize,
     /// What this dispatcher's claims begin with.
     lock: String,
-    claims: AtomicU64,
     /// What all claims of dispatchers of this kind on this host begin with. It is not the host's name alone: so the peer
     /// never takes our workers for its own, and never signals or judges them.
     pub(crate) our_prefix: String,
@@ -50,7 +52,6 @@ impl Site {
             workers: Workers::default(),
             ledger: Ledger::closed(),
             guards: AtomicUsize::new(0),
-            claims: AtomicU64::new(0),
             // The start instant makes it this process's own, even when its pid is used again.
             lock: format!("{our_prefix}{}:{:x}", std::process::id(), clock.unix()),
             our_prefix,
@@ -61,10 +62,6 @@ impl Site {
 
     /// The text of the next claims: never used before, so a stale attempt's heartbeat cannot renew its successor's claim.
     pub(crate) fn next_lock(&self) -> String {
-        format!(
-            "{}:{}",
-            self.lock,
-            self.claims.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}:{}", self.lock, CLAIMS.fetch_add(1, Ordering::Relaxed))
     }
 }

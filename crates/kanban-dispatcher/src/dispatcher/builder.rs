@@ -79,7 +79,7 @@ impl Builder {
             started_at,
             ticks: 0,
             standby: None,
-            ledger_error: None,
+            ledger_fails: false,
             wake: Wake::new(),
             has_led: false,
             has_read_ledger: false,

@@ -67,21 +67,27 @@ impl Dispatcher {
                 self.site.workers.adopt(adopted);
                 self.site.workers.poll(self.site.clock.monotonic());
                 self.site.ledger.record_workers(&self.site.workers.all());
-                self.ledger_error = None;
                 self.has_read_ledger = true;
                 Ok(())
             }
             Err(error) if is_busy(&error) && !self.has_read_ledger => Err(error),
             Err(error) => {
-                let text = error.chain();
-                if self.ledger_error.as_ref() != Some(&text) {
-                    tracing::error!(
-                        "the ledger cannot be used: {text}; dispatching goes on without it"
-                    );
-                    self.ledger_error = Some(text);
-                }
+                self.ledger_failed(&error.chain());
                 Ok(())
             }
+        }
+    }
+
+    /// Told once, however often and in whatever words it goes on to fail.
+    pub(super) fn ledger_failed(&mut self, text: &str) {
+        if !std::mem::replace(&mut self.ledger_fails, true) {
+            tracing::error!("the ledger cannot be used: {text}; dispatching goes on without it");
+        }
+    }
+
+    pub(super) fn ledger_works(&mut self) {
+        if std::mem::take(&mut self.ledger_fails) {
+            tracing::info!("the ledger works again");
         }
     }
 

@@ -61,7 +61,8 @@ pub struct Dispatcher {
     started_at: i64,
     ticks: usize,
     standby: Option<String>,
-    ledger_error: Option<String>,
+    /// It has been told that the ledger cannot be used.
+    ledger_fails: bool,
     /// Whoever runs it can stop it.
     wake: Wake,
     has_led: bool,
@@ -320,7 +321,12 @@ impl Dispatcher {
             self.started_at,
             self.config.dispatch_interval_seconds,
         );
-        self.site.ledger.publish(&dispatcher, &rows, keep_others);
+        match self.site.ledger.publish(&dispatcher, &rows, keep_others) {
+            Some(Ok(())) => self.ledger_works(),
+            Some(Err(error)) => self.ledger_failed(&error.to_string()),
+            // Told when it could not be opened.
+            None => {}
+        }
     }
 }
 

@@ -125,19 +125,22 @@ impl Ledger {
         Ok(Some(db))
     }
 
-    /// Runs `f` on the open ledger; `None` without one. A failure closes it, so that the next tick opens it afresh; but not a lock.
+    /// Runs `f` on the open ledger; `None` without one, or when it fails.
     fn with<T>(&self, f: impl FnOnce(&mut Connection) -> Result<T>) -> Option<T> {
+        self.attempt(f)?.ok()
+    }
+
+    /// The same, with the error. A failure closes the ledger, so that the next tick opens it afresh; but not a lock.
+    fn attempt<T>(&self, f: impl FnOnce(&mut Connection) -> Result<T>) -> Option<Result<T>> {
         let mut open = self.lock();
-        match f(&mut open.as_mut()?.db) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                tracing::debug!(%error, "the ledger could not be used");
-                if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
-                    *open = None;
-                }
-                None
+        let result = f(&mut open.as_mut()?.db);
+        if let Err(error) = &result {
+            tracing::debug!(%error, "the ledger could not be used");
+            if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
+                *open = None;
             }
         }
+        Some(result)
     }
 
     /// Commits who these processes are. Whether it is done; without a ledger there is nothing to do.
@@ -224,8 +227,15 @@ impl Ledger {
     }
 
     /// Writes what `status` shows, in one transaction; `keep_others` leaves the rows of boards that are not among `rows`.
-    pub(crate) fn publish(&self, dispatcher: &DispatcherRow, rows: &[BoardRow], keep_others: bool) {
-        self.with(|db| {
+    ///
+    /// `None` without a ledger.
+    pub(crate) fn publish(
+        &self,
+        dispatcher: &DispatcherRow,
+        rows: &[BoardRow],
+        keep_others: bool,
+    ) -> Option<Result<()>> {
+        self.attempt(|db| {
             let tx = db.transaction()?;
             if !keep_others {
                 tx.execute("DELETE FROM boards", [])?;
@@ -249,7 +259,7 @@ impl Ledger {
                 &row.note,
             ))?;
             tx.commit()
-        });
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {

@@ -543,6 +543,28 @@ fn a_database_that_vanishes_from_its_board_is_told_and_not_made_again() -> Resul
 // ===== bugs =====
 
 #[test]
+fn a_panic_in_the_middle_of_a_turn_stays_on_its_board() -> Result {
+    let fleet = Fleet::new()?;
+    let ready = fleet.ready(log::PANICS, 1)?;
+    fleet.ready("other", 1)?;
+    fleet.drop_column(log::PANICS, "tasks", "skills")?;
+    let mut dispatcher = fleet.dispatcher();
+    let report = dispatcher.tick();
+    let part = fleet.part(&report, log::PANICS)?;
+    assert_eq!(part.outcome, Outcome::Failed);
+    let reason = part.failure.as_ref().map_or("", |failure| &failure.reason);
+    assert!(reason.contains("on purpose"), "{reason}");
+    assert_eq!(fleet.part(&report, "other")?.started.len(), 1);
+    assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+
+    // Nothing of it remains, no lock and no lane; and what it had done stands.
+    let report = dispatcher.tick();
+    let part = fleet.part(&report, log::PANICS)?;
+    assert_eq!((part.outcome, &part.started), (Outcome::Ticked, &ready));
+    Ok(())
+}
+
+#[test]
 fn a_launcher_that_panics_is_a_failed_start_of_that_task() -> Result {
     let fleet = Fleet::new()?;
     let ready = fleet.ready("panics", 1)?;
@@ -696,6 +718,13 @@ fn a_board_that_another_program_ticks_is_left_to_it() -> Result {
     }
     assert_eq!(fleet.stamp("alpha")?, before, "nothing was written");
     assert!(fleet.complaints().is_empty(), "{:#?}", fleet.complaints());
+    // A holder that stays is told, as any failure is.
+    fleet.advance(180);
+    for _ in 0..3 {
+        let report = dispatcher.tick();
+        assert_eq!(fleet.part(&report, "alpha")?.outcome, Outcome::Busy);
+    }
+    assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
     drop(lock);
     let report = dispatcher.tick();
     assert_eq!(fleet.part(&report, "alpha")?.started, ready);

@@ -148,7 +148,7 @@ fn a_list_shows_every_row_and_of_each_what_can_be_read() -> Result {
     let fleet = Fleet::new()?;
     let store = fleet.store("alpha")?;
     let db = fleet.connect("alpha")?;
-    // As a board had it whose maker declared less.
+    // Without the constraints, as a board may have it that another program made.
     db.execute_batch(
         "ALTER TABLE tasks RENAME TO strict;
          CREATE TABLE tasks AS SELECT * FROM strict;

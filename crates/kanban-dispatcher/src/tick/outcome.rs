@@ -25,6 +25,11 @@ pub(super) fn absent(tick: &Tick, state: &mut BoardState) -> BoardReport {
             .workers
             .stop_all(|slug| slug == state.board.slug(), tick.monotonic, grace);
     report.stopped = u32::try_from(stopped).unwrap_or(u32::MAX);
+    let ended = tick
+        .site
+        .workers
+        .forget_unserved(|slug| slug != state.board.slug());
+    tick.site.ledger.forget_workers(&ended);
     if state.was_seen {
         let what = format!(
             "find {}, which was there before",

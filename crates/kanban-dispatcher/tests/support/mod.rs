@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use fingerprint_quarantine::SqliteStamp;
 use kanban_dispatcher::{
-    Board, BoardReport, BoardStatus, Builder, Clock, Config, Dispatcher, NewTask, Root, Status,
-    Store, TickReport,
+    Board, BoardReport, BoardStatus, Builder, Clock, Config, Detail, Dispatcher, NewTask, Root,
+    Status, Store, TickReport,
 };
 use rusqlite::{Connection, OpenFlags};
 use rustix::process::{Pid, Signal, kill_process};
@@ -89,6 +89,24 @@ impl Fleet {
         (0..tasks)
             .map(|n| Ok(store.create(&task(i64::try_from(tasks - n)?))?))
             .collect()
+    }
+
+    /// One task with its history.
+    pub fn show(&self, name: &str, id: &str) -> Result<Detail> {
+        Ok(self.store(name)?.show(id)?)
+    }
+
+    /// A person takes a running task back.
+    pub fn take_back(&self, name: &str, id: &str) -> Result {
+        self.sql(
+            name,
+            &format!(
+                "UPDATE task_runs SET status = 'reclaimed', outcome = 'reclaimed', ended_at = started_at \
+                 WHERE id = (SELECT current_run_id FROM tasks WHERE id = '{id}'); \
+                 UPDATE tasks SET status = 'ready', claim_lock = NULL, claim_expires = NULL, worker_pid = NULL, \
+                 current_run_id = NULL WHERE id = '{id}'"
+            ),
+        )
     }
 
     /// Another program's connection to an existing board.
@@ -190,6 +208,18 @@ impl Fleet {
 
     /// The live processes that were started for this fleet's tasks, the descendants of workers among them.
     pub fn processes(&self) -> Vec<i32> {
+        // One that is just becoming another program has no environment for a moment: two looks must agree.
+        let mut seen = self.marked();
+        loop {
+            let again = self.marked();
+            if again == seen {
+                return seen;
+            }
+            seen = again;
+        }
+    }
+
+    fn marked(&self) -> Vec<i32> {
         let mark = [
             b"HERMES_KANBAN_HOME=",
             self.path().as_os_str().as_encoded_bytes(),
@@ -248,6 +278,26 @@ pub fn drop_column(db: &Connection, table: &str, column: &str) -> Result {
         db.execute_batch(&format!("DROP INDEX {index}"))?;
     }
     Ok(db.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}"))?)
+}
+
+/// The words of a worker that runs a shell script.
+pub fn script(text: &str) -> Vec<String> {
+    ["sh", "-c", text].map(str::to_owned).to_vec()
+}
+
+/// How a task's attempts ended, oldest first; "open" for one that has not.
+pub fn outcomes(detail: &Detail) -> Vec<&str> {
+    detail
+        .runs
+        .iter()
+        .map(|run| run.outcome.as_deref().unwrap_or("open"))
+        .collect()
+}
+
+/// Kills a process.
+pub fn kill(pid: i64) -> Result {
+    let pid = Pid::from_raw(pid.try_into()?).ok_or("no pid")?;
+    Ok(kill_process(pid, Signal::KILL)?)
 }
 
 /// One value from a board.

@@ -11,18 +11,17 @@ use crate::{signals, tick};
 
 pub(crate) fn run(args: &Run, place: Place, gate: Gate) -> Result<Code, Failure> {
     place.must_exist()?;
-    let (mut config, mut file) = load(&args.settings, &place.root)?;
+    let (mut config, file) = load(&args.settings, &place.root)?;
     if let Some(interval) = args.interval {
         config.dispatch_interval_seconds = interval;
-        // The file's own interval would come back with its next reading.
-        if let Some(file) = file.take().filter(|_| !args.once) {
-            tracing::info!(file = %file.display(), "with --interval the settings are not read again");
-        }
     }
     let root = place.root;
     let mut builder = Dispatcher::builder(root.clone(), config).gate(gate);
-    if let Some(file) = file {
+    // The file's own interval would come back with its next reading.
+    if args.interval.is_none() {
         builder = builder.config_file(file);
+    } else if !args.once {
+        tracing::info!(file = %file.display(), "with --interval the settings are not read again");
     }
     let mut dispatcher = builder.build();
     if args.once {
@@ -44,15 +43,12 @@ fn once(report: &TickReport, root: &Root) -> Result<Code, Failure> {
     }
 }
 
-/// The settings, and the file they come from, if there is one.
-pub(crate) fn load(settings: &Settings, root: &Root) -> Result<(Config, Option<PathBuf>), Failure> {
+/// The settings, and the file they come from: the usual one need not be there, and may be made later.
+pub(crate) fn load(settings: &Settings, root: &Root) -> Result<(Config, PathBuf), Failure> {
     let usual = root.dir().join("kanban").join("dispatcher.toml");
-    match settings
-        .config
-        .clone()
-        .or_else(|| usual.exists().then_some(usual))
-    {
-        Some(file) => Ok((Config::load(&file)?, Some(file))),
-        None => Ok((Config::default(), None)),
+    match &settings.config {
+        Some(file) => Ok((Config::load(file)?, file.clone())),
+        None if usual.exists() => Ok((Config::load(&usual)?, usual)),
+        None => Ok((Config::default(), usual)),
     }
 }

@@ -49,7 +49,8 @@ impl Builder {
         self
     }
 
-    /// Reads `path` again at each tick. A file that cannot be used is told once, and the settings stay as they were.
+    /// Reads `path` again at each tick, from the first one at which it is there. A file that cannot be used is told once, and the
+    /// settings stay as they were.
     #[must_use]
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.config_file = Some(path.into());
@@ -72,7 +73,11 @@ impl Builder {
             lanes: Lanes::new(config.lanes.get()),
             site: Arc::new(Site::new(root, &config, clock, launcher, gate)),
             config: Arc::new(config),
-            config_file: config_file.map(|path| ConfigFile { path, error: None }),
+            config_file: config_file.map(|path| ConfigFile {
+                was_read: false,
+                path,
+                error: None,
+            }),
             lock: None,
             states: HashMap::new(),
             wanting: HashSet::new(),

@@ -14,6 +14,8 @@ use crate::root::Root;
 
 #[derive(Debug)]
 pub(super) struct ConfigFile {
+    /// Once it was there, its absence is an error.
+    pub(super) was_read: bool,
     pub(super) path: PathBuf,
     /// What was last wrong with it, so that it is said once.
     pub(super) error: Option<String>,
@@ -95,8 +97,13 @@ impl Dispatcher {
         let Some(file) = &mut self.config_file else {
             return;
         };
+        // It may be made later; until then the settings are those that were given.
+        if !file.was_read && !file.path.exists() {
+            return;
+        }
         match Config::load(&file.path) {
             Ok(config) => {
+                file.was_read = true;
                 file.error = None;
                 if config != *self.config {
                     tracing::info!(file = %file.path.display(), "settings changed");

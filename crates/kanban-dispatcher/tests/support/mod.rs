@@ -207,19 +207,9 @@ impl Fleet {
     // ----- processes -----
 
     /// The live processes that were started for this fleet's tasks, the descendants of workers among them.
+    ///
+    /// One that is just becoming another program cannot be seen for a moment; [`has_processes`](Self::has_processes) waits for it.
     pub fn processes(&self) -> Vec<i32> {
-        // One that is just becoming another program has no environment for a moment: two looks must agree.
-        let mut seen = self.marked();
-        loop {
-            let again = self.marked();
-            if again == seen {
-                return seen;
-            }
-            seen = again;
-        }
-    }
-
-    fn marked(&self) -> Vec<i32> {
         let mark = [
             b"HERMES_KANBAN_HOME=",
             self.path().as_os_str().as_encoded_bytes(),
@@ -236,6 +226,13 @@ impl Fleet {
                 environ.split(|byte| *byte == 0).any(|entry| entry == mark)
             })
             .collect()
+    }
+
+    /// Fails unless there are so many of them, no more and no fewer.
+    pub fn has_processes(&self, count: usize) -> Result {
+        until(&format!("there are {count} processes"), || {
+            Ok(self.processes().len() == count)
+        })
     }
 }
 

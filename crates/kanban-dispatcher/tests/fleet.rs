@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kanban_dispatcher::{
-    BoardState, Complete, Dispatcher, FileLock, HeldReason, Job, Launcher, Outcome, Status, Store,
-    TickReport, WorkerCommand,
+    BoardState, Complete, Dispatcher, FileLock, HeldReason, Job, Launcher, Outcome, Scope, Status,
+    Store, TickReport, WorkerCommand,
 };
 use support::child::{self, Role};
 use support::log::{self, Line};
@@ -489,7 +489,11 @@ fn a_removed_board_takes_its_workers_and_its_state_along_and_a_new_one_starts_cl
     let fleet = Fleet::new()?;
     fleet.ready("alpha", 1)?;
     fleet.ready("other", 1)?;
-    let mut dispatcher = fleet.dispatcher();
+    fleet.drop_column("alpha", "tasks", "skills")?;
+    // The one repair of this board is made, and is forgotten with it.
+    let mut dispatcher = fleet
+        .builder(|config| config.repair.scope = Scope::Board)
+        .build();
     assert_eq!(dispatcher.tick().started(), 2);
     fleet.drop_column("alpha", "tasks", "workspace_path")?;
     dispatcher.tick();
@@ -510,10 +514,16 @@ fn a_removed_board_takes_its_workers_and_its_state_along_and_a_new_one_starts_cl
     assert!(!fleet.board("alpha")?.dir().exists());
 
     let ready = fleet.ready("alpha", 1)?;
+    fleet.drop_column("alpha", "tasks", "skills")?;
     let report = dispatcher.tick();
-    assert_eq!(fleet.part(&report, "alpha")?.started, ready);
+    let alpha = fleet.part(&report, "alpha")?;
+    assert_eq!(
+        (&alpha.started, alpha.repaired.len()),
+        (&ready, 1),
+        "{alpha:?}"
+    );
     let status = fleet.status("alpha")?;
-    assert_eq!((status.state, status.repair_attempts), (BoardState::Ok, 0));
+    assert_eq!((status.state, status.repair_attempts), (BoardState::Ok, 1));
     Ok(())
 }
 

@@ -47,6 +47,10 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
             missing: String::new(),
         },
     };
+    // What was repaired in a file that has been replaced is over; its inode number may be given to the next one.
+    site.resilience
+        .gate
+        .retain(|other| other.slug != key.slug || other.file == key.file);
     let permit = match site.resilience.gate.enter(&key) {
         Turn::Yours(permit) => permit,
         Turn::Spent(_) => return Ok(Mended::Spent),

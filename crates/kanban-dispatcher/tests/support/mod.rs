@@ -207,8 +207,6 @@ impl Fleet {
     // ----- processes -----
 
     /// The live processes that were started for this fleet's tasks, the descendants of workers among them.
-    ///
-    /// One that is just becoming another program cannot be seen for a moment; [`has_processes`](Self::has_processes) waits for it.
     pub fn processes(&self) -> Vec<i32> {
         let mark = [
             b"HERMES_KANBAN_HOME=",
@@ -221,8 +219,7 @@ impl Fleet {
         entries
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter(|pid| {
-                // A zombie's environment is empty.
-                let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                let environ = environment(*pid);
                 environ.split(|byte| *byte == 0).any(|entry| entry == mark)
             })
             .collect()
@@ -234,6 +231,27 @@ impl Fleet {
             Ok(self.processes().len() == count)
         })
     }
+}
+
+/// A process's environment; that of a zombie is empty.
+fn environment(pid: i32) -> Vec<u8> {
+    const KERNEL_THREAD: u64 = 0x0020_0000;
+    // One that is just becoming another program has none for a moment, though it lives.
+    let is_becoming = || -> Option<bool> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let is_dead = matches!(fields.next()?, "Z" | "X");
+        let flags: u64 = fields.nth(5)?.parse().ok()?;
+        Some(!is_dead && flags & KERNEL_THREAD == 0)
+    };
+    for _ in 0..200 {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        if !environ.is_empty() || is_becoming() != Some(true) {
+            return environ;
+        }
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    Vec::new()
 }
 
 impl Drop for Fleet {

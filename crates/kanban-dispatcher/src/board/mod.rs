@@ -1,7 +1,9 @@
 //! One board's database: all SQL is here.
 
 mod apply;
+mod claim;
 mod event;
+mod failure;
 mod observe;
 mod open;
 mod query;

@@ -1,0 +1,52 @@
+//! The claim: the compare-and-swap by which exactly one dispatcher gets a task.
+
+use rusqlite::{Connection, Result};
+
+use super::event::{self, Payload, current_run};
+use super::work::{self, Work};
+use crate::transition::Claim;
+
+/// ready -> running, if it is still ready, unclaimed and without an open parent.
+pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Work>> {
+    let Claim {
+        task,
+        lock,
+        expires,
+    } = claim;
+    let leaked = current_run(db, task)?;
+    let rows = db
+        .prepare_cached(
+            "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, \
+             started_at = COALESCE(started_at, ?4), last_heartbeat_at = NULL, worker_pid = NULL \
+             WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL AND NOT EXISTS ( \
+             SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id \
+             WHERE l.child_id = ?1 AND p.status NOT IN ('done', 'archived'))",
+        )?
+        .execute((task, lock, expires, now))?;
+    if rows != 1 {
+        return Ok(None);
+    }
+    if leaked.is_some() {
+        db.prepare_cached(
+            "UPDATE task_runs SET status = 'reclaimed', outcome = 'reclaimed', ended_at = ?2, \
+             summary = COALESCE(summary, 'run left open by an earlier claim'), \
+             claim_lock = NULL, claim_expires = NULL, worker_pid = NULL WHERE id = ?1 AND ended_at IS NULL",
+        )?
+        .execute((leaked, now))?;
+    }
+    db.prepare_cached(
+        "INSERT INTO task_runs (task_id, profile, step_key, status, claim_lock, claim_expires, max_runtime_seconds, \
+         started_at) SELECT id, assignee, current_step_key, 'running', claim_lock, claim_expires, \
+         max_runtime_seconds, ?2 FROM tasks WHERE id = ?1",
+    )?
+    .execute((task, now))?;
+    let run = db.last_insert_rowid();
+    db.prepare_cached("UPDATE tasks SET current_run_id = ?2 WHERE id = ?1")?
+        .execute((task, run))?;
+    let payload = Payload::new()
+        .with("lock", lock.as_str())
+        .with("expires", *expires)
+        .with("run_id", run);
+    event::append(db, task, "claimed", &payload, Some(run), now)?;
+    work::read(db, task, run, lock).map(Some)
+}

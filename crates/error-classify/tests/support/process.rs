@@ -24,7 +24,13 @@ pub(crate) fn again(
     let own = tempfile::tempdir()?;
     fs::set_permissions(own.path(), fs::Permissions::from_mode(0o755))?;
     let binary = own.path().join("test");
-    fs::copy(std::env::current_exe()?, &binary)?;
+    // By another process: a child that a test beside this one forks would inherit our descriptor for writing, and a program
+    // that is open for writing cannot be executed.
+    let copied = Command::new("cp")
+        .arg(std::env::current_exe()?)
+        .arg(&binary)
+        .status()?;
+    assert!(copied.success(), "copy the test to {}", binary.display());
     let output = program(&binary)
         .args(["--exact", name, "--nocapture"])
         .env(MARK, dir)

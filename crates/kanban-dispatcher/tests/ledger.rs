@@ -216,3 +216,26 @@ fn identities_that_the_board_refuses_are_taken_out_of_the_ledger_again() -> Resu
     assert_eq!(recorded(&fleet)?, sorted(&ids));
     Ok(())
 }
+
+#[test]
+fn a_dispatcher_that_comes_back_adopts_what_another_started_meanwhile() -> Result {
+    let fleet = Fleet::new()?;
+    let mut first = fleet.dispatcher();
+    first.tick();
+    let lock = fleet.root.dispatcher_lock();
+    fs::remove_file(&lock)?;
+    let mut second = fleet.dispatcher();
+    let id = fleet.ready("alpha", 1)?.remove(0);
+    assert_eq!(second.tick().started(), 1);
+    assert!(first.tick().standby.is_some());
+    drop(second);
+
+    // A person takes the task back while the worker of the other one lives.
+    first.tick();
+    assert_eq!(first.workers_alive(), 1, "adopted");
+    fleet.take_back("alpha", &id)?;
+    let report = first.tick();
+    let alpha = fleet.part(&report, "alpha")?;
+    assert_eq!((alpha.started.len(), alpha.stopped), (0, 1));
+    Ok(())
+}

@@ -7,6 +7,21 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::LogFormat;
 use crate::output;
 
+/// Standard error on a full disk, or a pipe that nobody reads: the line is lost, and the dispatcher goes on.
+struct Unfailing(io::Stderr);
+
+impl io::Write for Unfailing {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// Starts logging. A filter that cannot be read is told, and `info` applies.
 pub(crate) fn start(format: LogFormat) {
     let text = std::env::var("KANBAN_LOG")
@@ -23,7 +38,9 @@ pub(crate) fn start(format: LogFormat) {
     };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        // It would report a failed write to standard error itself, and panic when that fails too.
+        .log_internal_errors(false)
+        .with_writer(|| Unfailing(io::stderr()));
     match format {
         LogFormat::Text => lines.with_ansi(output::is_colourful(&io::stderr())).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -22,8 +22,9 @@ pub(crate) fn forward_to(wake: &Wake) -> io::Result<()> {
                 SIGCHLD => wake.news(),
                 SIGINT if wake.is_stopped() => leave(),
                 _ => {
-                    tracing::info!("told to stop; the tick under way ends first");
+                    // Whatever becomes of the line, the stop comes first.
                     wake.stop();
+                    tracing::info!("told to stop; the tick under way ends first");
                 }
             }
         }

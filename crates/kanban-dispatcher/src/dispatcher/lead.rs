@@ -37,6 +37,9 @@ impl Dispatcher {
                 return Err(Error::new(ErrorKind::Busy, what));
             };
             self.lock = Some(lock);
+            // While the lock was away another dispatcher may have started workers: the ledger is read anew.
+            self.site.ledger.close();
+            self.has_read_ledger = false;
             self.has_led = true;
             self.is_shut_down = false;
         }

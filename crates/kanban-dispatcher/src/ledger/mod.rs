@@ -113,6 +113,10 @@ impl Ledger {
         Ok(Some(workers))
     }
 
+    pub(crate) fn close(&self) {
+        *self.lock() = None;
+    }
+
     /// Opens an existing ledger for reading; nothing is made.
     pub(crate) fn read(root: &Root) -> Result<Option<Connection>> {
         let path = root.ledger();

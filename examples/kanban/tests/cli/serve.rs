@@ -229,3 +229,17 @@ fn counted(house: &House, what: &str, count: u64) -> Result {
         }
     })
 }
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() -> Result {
+    let house = House::with_board()?;
+    let full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_kanban"))
+        .arg("--root")
+        .arg(house.root())
+        .args(["run", "--once"])
+        .stderr(full)
+        .status()?;
+    assert_eq!(status.code(), Some(0));
+    Ok(())
+}

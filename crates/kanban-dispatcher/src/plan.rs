@@ -86,7 +86,7 @@ pub fn plan(root: &Root, config: &Config) -> Result<Vec<BoardPlan>, Error> {
         site.workers
             .adopt(ledger::read_workers(&db).unwrap_or_default());
     }
-    let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new());
+    let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
     tick.site.workers.poll(tick.monotonic);
     Ok(discover(root)?
         .iter()

@@ -182,7 +182,7 @@ impl Dispatcher {
             .into_iter()
             .filter(|board| only.is_none_or(|only| only.contains(board.slug())))
             .collect();
-        let mut reports = self.tick_boards(&served);
+        let mut reports = self.tick_boards(&served, only.is_some());
         self.site.resilience.sweep();
         // In the order of discovery, whichever lane was first.
         let reports: Vec<BoardReport> = served
@@ -207,9 +207,9 @@ impl Dispatcher {
         }
     }
 
-    fn tick_boards(&mut self, boards: &[Board]) -> HashMap<Slug, BoardReport> {
+    fn tick_boards(&mut self, boards: &[Board], is_early: bool) -> HashMap<Slug, BoardReport> {
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
-        let tick = Arc::new(Tick::new(site, config, self.wake.clone()));
+        let tick = Arc::new(Tick::new(site, config, self.wake.clone(), is_early));
         // Another board is first each time, so that the first ones do not take all the room for ever.
         let first = if boards.is_empty() {
             0

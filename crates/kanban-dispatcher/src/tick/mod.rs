@@ -50,6 +50,8 @@ pub(crate) struct Tick {
     pub(crate) room: AtomicUsize,
     /// Says stop, perhaps in the middle of the tick.
     pub(crate) wake: Wake,
+    /// Between two intervals, because a worker has ended.
+    pub(crate) is_early: bool,
     /// The configured command, for a dispatcher without a launcher of its own.
     pub(crate) command: CommandLauncher,
     /// Why no worker can be started at all.
@@ -57,7 +59,7 @@ pub(crate) struct Tick {
 }
 
 impl Tick {
-    pub(crate) fn new(site: Arc<Site>, config: Arc<Config>, wake: Wake) -> Self {
+    pub(crate) fn new(site: Arc<Site>, config: Arc<Config>, wake: Wake, is_early: bool) -> Self {
         let room = config
             .workers_max
             .get()
@@ -71,6 +73,7 @@ impl Tick {
             site,
             config,
             wake,
+            is_early,
         };
         let check = catch_unwind(AssertUnwindSafe(|| tick.launcher().check()));
         let check = check.unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")));
@@ -190,6 +193,18 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
 
     let policy = policy(tick, &view);
     let mut decision = decide(&view, &processes, &policy, tick.now);
+    let rested = tick.monotonic + tick.config.dispatch_interval_seconds;
+    refusals.rest(&decision.transitions, rested, tick.monotonic);
+    if tick.is_early {
+        let wanted = decision.claims.len();
+        decision
+            .claims
+            .retain(|claim| !refusals.is_resting(&claim.task));
+        let resting = wanted - decision.claims.len();
+        let held = decision.held.entry(HeldReason::Cooldown).or_default();
+        *held += u32::try_from(resting).unwrap_or(u32::MAX);
+        decision.held.retain(|_, count| *count > 0);
+    }
     let room = limit_claims(tick, &mut decision, &still_alive, report);
 
     let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;

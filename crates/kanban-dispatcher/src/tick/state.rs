@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
 use crate::site::Site;
+use crate::transition::Transition;
 use crate::view::{BadRow, HeldCounts, View};
 
 #[derive(Debug)]
@@ -180,23 +181,41 @@ impl BoardState {
 
 /// Rows that refused a change (a trigger, a constraint), and until when they are left out.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(HashMap<String, Duration>);
+pub(crate) struct Refusals {
+    refused: HashMap<String, Duration>,
+    /// Tasks whose attempt has just ended badly, and until when an end elsewhere does not start them again.
+    resting: HashMap<String, Duration>,
+}
 
 impl Refusals {
     pub(crate) fn add(&mut self, tasks: &[String], until: Duration) {
-        self.0
+        self.refused
             .extend(tasks.iter().map(|task| (task.clone(), until)));
+    }
+
+    /// Without this a worker that fails at once would be tried again at the speed of its failures, not of the interval.
+    pub(crate) fn rest(&mut self, transitions: &[Transition], until: Duration, now: Duration) {
+        self.resting.retain(|_, until| *until > now);
+        let failed = transitions
+            .iter()
+            .filter(|t| matches!(t, Transition::Fail(_)));
+        self.resting
+            .extend(failed.map(|t| (t.task().to_owned(), until)));
+    }
+
+    pub(crate) fn is_resting(&self, task: &str) -> bool {
+        self.resting.contains_key(task)
     }
 
     /// Takes the refusing rows out of the view: they count as unreadable.
     pub(crate) fn set_aside(&mut self, view: &mut View, now: Duration) {
-        self.0.retain(|_, until| *until > now);
-        if self.0.is_empty() {
+        self.refused.retain(|_, until| *until > now);
+        if self.refused.is_empty() {
             return;
         }
         let refused = view
             .tasks
-            .extract_if(.., |task| self.0.contains_key(&task.id));
+            .extract_if(.., |task| self.refused.contains_key(&task.id));
         let reason = "the row refused its last change";
         view.bad_rows.extend(refused.map(|task| BadRow {
             id: task.id,

@@ -243,3 +243,26 @@ fn a_log_that_cannot_be_written_stops_nothing() -> Result {
     assert_eq!(status.code(), Some(0));
     Ok(())
 }
+
+#[test]
+fn a_worker_that_fails_at_once_is_tried_again_at_the_next_interval_and_not_before() -> Result {
+    let house = House::with_board()?;
+    let text = "dispatch_interval_seconds = 600\n[worker]\nrequire_profile = false\ncommand = [\"false\"]\n";
+    fs::create_dir_all(house.root().join("kanban"))?;
+    fs::write(house.root().join("kanban/dispatcher.toml"), text)?;
+    let id = house.add(&["fails", "--assignee", "anyone", "--max-retries", "1000"])?;
+    let mut daemon = house.daemon(&[])?;
+    house.until("the failure is recorded", || {
+        let shown = house.say(&["show", &id, "--json"])?.json()?;
+        // Its end and, if there were one, the next claim are one transaction.
+        match (
+            &shown["runs"][0]["outcome"],
+            shown["runs"].as_array().map(Vec::len),
+        ) {
+            (outcome, Some(1)) if outcome == "crashed" => Ok(()),
+            (_, runs) => Err(format!("{runs:?} runs").into()),
+        }
+    })?;
+    daemon.stop(&house, Signal::TERM)?;
+    Ok(())
+}

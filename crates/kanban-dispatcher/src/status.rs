@@ -186,7 +186,8 @@ impl DispatcherStatus {
         };
         let state = if row.state != "serving" || !row.identity.is_alive() {
             DispatcherState::Stopped
-        } else if now.saturating_sub(row.last_tick) > stale_after(&row) {
+        } else if now.abs_diff(row.last_tick) > stale_after(&row) {
+            // Also a last tick that is still to come: the wall clock was set back, and nothing proves a tick since.
             DispatcherState::Stale
         } else {
             DispatcherState::Serving
@@ -202,13 +203,13 @@ impl DispatcherStatus {
 }
 
 /// Whole seconds, rounded up: the times in the ledger are truncated.
-fn stale_after(row: &DispatcherRow) -> i64 {
+fn stale_after(row: &DispatcherRow) -> u64 {
     let seconds = row
         .interval
         .saturating_mul(STALE_INTERVALS)
         .as_secs_f64()
         .ceil();
-    seconds as i64 + 1
+    seconds as u64 + 1
 }
 
 // ===== impl BoardStatus =====

@@ -599,6 +599,31 @@ fn a_launcher_that_panics_is_a_failed_start_of_that_task() -> Result {
     Ok(())
 }
 
+#[test]
+fn a_machine_that_is_used_up_is_no_fault_of_the_task() -> Result {
+    let fleet = Fleet::new()?;
+    let ready = fleet.ready("alpha", 1)?;
+    let on = Arc::new(AtomicBool::new(true));
+    let is_on = Arc::clone(&on);
+    let launcher = move |_: &Job<'_>| match is_on.load(Ordering::SeqCst) {
+        true => Err(rustix::io::Errno::MFILE.into()),
+        false => Ok(sleeper()),
+    };
+    let mut dispatcher = fleet.builder(|_| ()).launcher(launcher).build();
+    for _ in 0..3 {
+        let report = dispatcher.tick();
+        let part = fleet.part(&report, "alpha")?;
+        let class = part.failure.as_ref().map(|failure| failure.class.as_str());
+        assert_eq!((part.outcome, class), (Outcome::Failed, Some("exhausted")));
+    }
+    assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+    assert_eq!(fleet.show("alpha", &ready[0])?.task.consecutive_failures, 0);
+    on.store(false, Ordering::SeqCst);
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ready);
+    Ok(())
+}
+
 fn panics(fleet: &Fleet, on: &Arc<AtomicBool>) -> impl Launcher + 'static {
     let (slug, on) = (fleet.slug("panics"), Arc::clone(on));
     move |job: &Job<'_>| {

@@ -72,7 +72,30 @@ fn a_ledger_in_use_at_the_start_is_waited_for_and_nothing_is_started_twice() -> 
 }
 
 #[test]
-fn while_the_ledger_is_in_use_no_worker_passes_its_gate_and_no_attempt_is_charged() -> Result {
+fn while_the_ledger_takes_no_write_nothing_is_claimed() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.store("alpha")?;
+    let mut dispatcher = fleet.dispatcher();
+    dispatcher.tick();
+    let ids = fleet.ready("alpha", 2)?;
+    let other = connect(&fleet.root.ledger())?;
+    other.execute_batch("BEGIN IMMEDIATE")?;
+    for _ in 0..2 {
+        let report = dispatcher.tick();
+        let alpha = fleet.part(&report, "alpha")?;
+        assert_eq!(alpha.held.get(&HeldReason::NoWorker), Some(&2));
+    }
+    other.execute_batch("COMMIT")?;
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ids);
+    for id in &ids {
+        assert_eq!(outcomes(&fleet.show("alpha", id)?), ["open"], "one attempt");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_worker_that_the_ledger_refuses_does_not_pass_its_gate_and_is_not_charged() -> Result {
     let fleet = Fleet::new()?;
     fleet.store("alpha")?;
     let ran = fleet.path().join("ran");
@@ -84,7 +107,9 @@ fn while_the_ledger_is_in_use_no_worker_passes_its_gate_and_no_attempt_is_charge
     let ids = fleet.ready("alpha", 2)?;
 
     let other = connect(&fleet.root.ledger())?;
-    other.execute_batch("BEGIN IMMEDIATE")?;
+    other.execute_batch(
+        "CREATE TRIGGER no_room BEFORE INSERT ON workers BEGIN SELECT RAISE(ABORT, 'no room'); END",
+    )?;
     let report = dispatcher.tick();
     let alpha = fleet.part(&report, "alpha")?;
     assert_eq!((alpha.outcome, alpha.started.len()), (Outcome::Busy, 0));
@@ -93,7 +118,7 @@ fn while_the_ledger_is_in_use_no_worker_passes_its_gate_and_no_attempt_is_charge
     assert!(failure.reason.contains("ledger"), "{}", failure.reason);
     assert_eq!(fleet.processes(), [] as [i32; 0]);
     assert_eq!(dispatcher.workers_alive(), 0);
-    other.execute_batch("COMMIT")?;
+    other.execute_batch("DROP TRIGGER no_room")?;
     assert_eq!(recorded(&fleet)?, [] as [&str; 0]);
 
     let report = dispatcher.tick();

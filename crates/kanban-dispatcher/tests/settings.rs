@@ -78,3 +78,19 @@ fn a_file_that_is_made_later_applies_and_one_that_goes_away_changes_nothing() ->
     assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
     Ok(())
 }
+
+#[test]
+fn a_file_that_is_cut_off_to_nothing_is_not_all_defaults() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 4)?;
+    let file = fleet.path().join("dispatcher.toml");
+    fs::write(&file, format!("{BASE}max_spawn = 1\n"))?;
+    let mut dispatcher = fleet.builder(|_| ()).config_file(&file).build();
+    assert_eq!(dispatcher.tick().started(), 1);
+    fs::write(&file, "")?;
+    for _ in 0..2 {
+        assert_eq!(dispatcher.tick().started(), 0, "the cap is still one");
+    }
+    assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+    Ok(())
+}

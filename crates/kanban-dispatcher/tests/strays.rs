@@ -434,3 +434,25 @@ fn no_two_attempts_at_a_task_have_the_same_claim_text_whichever_dispatcher_made_
     assert!(claims >= 36, "{claims}");
     Ok(())
 }
+
+#[test]
+fn a_directory_of_boards_that_goes_away_and_comes_back_stops_nobody() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 2)?;
+    let mut dispatcher = fleet.dispatcher();
+    assert_eq!(dispatcher.tick().started(), 2);
+    let workers = fleet.processes();
+    let (boards, away) = (fleet.root.boards_dir(), fleet.path().join("away"));
+    fs::rename(&boards, &away)?;
+    for _ in 0..2 {
+        assert!(dispatcher.tick().standby.is_some());
+        fleet.advance(60);
+    }
+    assert!(!boards.exists(), "nothing is made by looking");
+    fs::rename(&away, &boards)?;
+    let report = dispatcher.tick();
+    let alpha = fleet.part(&report, "alpha")?;
+    assert_eq!((alpha.running, alpha.stopped, alpha.failed), (2, 0, 0));
+    assert_eq!(fleet.processes(), workers);
+    Ok(())
+}

@@ -1,5 +1,8 @@
 //! What a worker may write: its own task, and only while its attempt is the current one.
 
+use std::env;
+use std::ffi::OsStr;
+
 use kanban_dispatcher::{Board, Slug};
 
 use crate::cli::TaskRef;
@@ -21,6 +24,9 @@ pub(crate) struct Fence {
 impl Fence {
     /// Who writes to `task`: a worker is known by `HERMES_KANBAN_TASK`; `run` is what was said about the attempt.
     pub(crate) fn of(task: &TaskRef, board: &Board, run: Option<i64>) -> Result<Self, Failure> {
+        for name in ["HERMES_KANBAN_TASK", "HERMES_KANBAN_RUN_ID"] {
+            readable(name, env::var_os(name).as_deref())?;
+        }
         Self::read(task, board.slug(), run, variable)
     }
 
@@ -61,6 +67,20 @@ impl Fence {
         let claim = variable("HERMES_KANBAN_CLAIM_LOCK").map(|lock| (lock, ttl));
         Ok(Self { run, claim })
     }
+}
+
+/// A worker whose fence is there and says nothing is not a person.
+fn readable(name: &str, value: Option<&OsStr>) -> Result<(), Failure> {
+    let text = value.map(|value| value.to_str().unwrap_or_default());
+    if text.is_none_or(|text| !text.trim().is_empty()) {
+        return Ok(());
+    }
+    let what = format!("read {name}: it is empty or no text");
+    Err(Failure::new(
+        Code::Failed,
+        what,
+        "unset it to write as a person",
+    ))
 }
 
 /// A fence that cannot be read keeps everybody out.
@@ -123,5 +143,13 @@ mod tests {
         assert!(fence(&[own, ("HERMES_KANBAN_BOARD", "shop")], "t_1", None).is_err());
         assert!(fence(&[own, ("HERMES_KANBAN_BOARD", "default")], "t_1", None).is_ok());
         assert!(fence(&[own, ("HERMES_KANBAN_RUN_ID", "three")], "t_1", None).is_err());
+    }
+
+    #[test]
+    fn a_fence_that_is_there_and_says_nothing_is_no_person() {
+        use std::os::unix::ffi::OsStrExt;
+        let read = |bytes: &[u8]| readable("X", Some(OsStr::from_bytes(bytes)));
+        assert!(readable("X", None).is_ok() && read(b"3").is_ok());
+        assert!(read(b"").is_err() && read(b" ").is_err() && read(b"\xff").is_err());
     }
 }

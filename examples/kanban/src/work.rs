@@ -37,8 +37,10 @@ pub(crate) fn block(args: Block, place: &Place) -> Result<Code, Failure> {
 }
 
 pub(crate) fn unblock(args: &Unblock, place: &Place) -> Result<Code, Failure> {
-    let mut store = place.open(&place.board_of(&args.task)?)?;
-    let status = store.unblock(&args.task.id)?;
+    let board = place.board_of(&args.task)?;
+    // A worker frees its own task only, as with every other write.
+    Fence::of(&args.task, &board, None)?;
+    let status = place.open(&board)?.unblock(&args.task.id)?;
     say(&format!("task {} is {status}", args.task.id));
     Ok(Code::Done)
 }

@@ -77,16 +77,16 @@ impl Dispatcher {
             }
             Err(error) if is_busy(&error) && !self.has_read_ledger => Err(error),
             Err(error) => {
-                self.ledger_failed(&error.chain());
+                self.ledger_failed(&error.chain(), "dispatching goes on without it");
                 Ok(())
             }
         }
     }
 
     /// Told once, however often and in whatever words it goes on to fail.
-    pub(super) fn ledger_failed(&mut self, text: &str) {
+    pub(super) fn ledger_failed(&mut self, text: &str, then: &str) {
         if !std::mem::replace(&mut self.ledger_fails, true) {
-            tracing::error!("the ledger cannot be used: {text}; dispatching goes on without it");
+            tracing::error!("the ledger cannot be used: {text}; {then}");
         }
     }
 
@@ -104,7 +104,18 @@ impl Dispatcher {
         if !file.was_read && !file.path.exists() {
             return;
         }
-        match Config::load(&file.path) {
+        let read = match std::fs::metadata(&file.path) {
+            // Cut off by an editor that has not written yet, as a rule: not "all defaults".
+            Ok(metadata) if metadata.len() == 0 && file.was_read => Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "read the configuration {}: it is empty",
+                    file.path.display()
+                ),
+            )),
+            _ => Config::load(&file.path),
+        };
+        match read {
             Ok(config) => {
                 file.was_read = true;
                 file.error = None;

@@ -15,6 +15,7 @@ use self::lead::ConfigFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::discover;
+use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
 use crate::ledger::publish;
 use crate::lock::FileLock;
@@ -176,6 +177,13 @@ impl Dispatcher {
             // Without the list no board may be taken for removed.
             Err(error) => return self.stand_by(&error),
         };
+        if self.lost_boards_dir() {
+            let what = format!(
+                "list the boards in {}: it is gone",
+                self.site.root.boards_dir().display()
+            );
+            return self.stand_by(&Error::new(ErrorKind::NotFound, what));
+        }
         self.bring_home();
         self.drop_removed(&boards);
         let served: Vec<Board> = boards
@@ -205,6 +213,11 @@ impl Dispatcher {
             standby: None,
             boards: reports,
         }
+    }
+
+    /// Boards are removed one by one; their whole directory goes away by a move or an unmount, and comes back.
+    fn lost_boards_dir(&self) -> bool {
+        self.states.keys().any(|slug| !slug.is_default()) && !self.site.root.boards_dir().exists()
     }
 
     fn tick_boards(&mut self, boards: &[Board], is_early: bool) -> HashMap<Slug, BoardReport> {
@@ -323,7 +336,9 @@ impl Dispatcher {
         );
         match self.site.ledger.publish(&dispatcher, &rows, keep_others) {
             Some(Ok(())) => self.ledger_works(),
-            Some(Err(error)) => self.ledger_failed(&error.to_string()),
+            Some(Err(error)) => {
+                self.ledger_failed(&error.to_string(), "no worker is started until it can")
+            }
             // Told when it could not be opened.
             None => {}
         }

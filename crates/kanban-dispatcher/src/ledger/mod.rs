@@ -16,7 +16,7 @@ use crate::worker::{Adopted, Identity, boot_id};
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS dispatcher (
     id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL, pid INTEGER NOT NULL, start INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, last_tick INTEGER NOT NULL, interval_ms INTEGER NOT NULL, note TEXT);
+    started_at INTEGER NOT NULL, last_tick INTEGER NOT NULL, interval_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS boards (
     slug TEXT PRIMARY KEY, outcome TEXT NOT NULL, class TEXT, code INTEGER, reason TEXT, missing TEXT, since INTEGER,
     next_retry INTEGER, repair_attempts INTEGER NOT NULL DEFAULT 0, last_tick INTEGER,
@@ -73,7 +73,6 @@ pub(crate) struct DispatcherRow {
     pub(crate) started_at: i64,
     pub(crate) last_tick: i64,
     pub(crate) interval: Duration,
-    pub(crate) note: Option<String>,
 }
 
 // ===== impl Ledger =====
@@ -111,6 +110,16 @@ impl Ledger {
         let file = file_id(&path).unwrap_or_default();
         *open = Some(Open { db, file });
         Ok(Some(workers))
+    }
+
+    /// Whether it takes a write now. True without a ledger: then everything goes on without it.
+    pub(crate) fn is_writable(&self) -> bool {
+        let write = |db: &mut Connection| {
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            tx.execute("UPDATE dispatcher SET last_tick = last_tick", [])?;
+            tx.commit()
+        };
+        self.attempt(write).is_none_or(|result| result.is_ok())
     }
 
     pub(crate) fn close(&self) {
@@ -249,7 +258,7 @@ impl Ledger {
             }
             let row = dispatcher;
             tx.prepare_cached(
-                "INSERT OR REPLACE INTO dispatcher VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT OR REPLACE INTO dispatcher VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((
                 &row.state,
@@ -260,7 +269,6 @@ impl Ledger {
                 u64::try_from(row.interval.as_millis())
                     .unwrap_or(u64::MAX)
                     .cast_signed(),
-                &row.note,
             ))?;
             tx.commit()
         })
@@ -298,7 +306,7 @@ pub(crate) fn read_workers(db: &Connection) -> Result<Vec<Adopted>> {
 /// The dispatcher's line, as another process reads it.
 pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> {
     db.query_row(
-        "SELECT state, pid, start, started_at, last_tick, interval_ms, note FROM dispatcher",
+        "SELECT state, pid, start, started_at, last_tick, interval_ms FROM dispatcher",
         [],
         |row| {
             let start = row.get::<_, i64>(2)?.cast_unsigned();
@@ -311,7 +319,6 @@ pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> 
                 started_at: row.get(3)?,
                 last_tick: row.get(4)?,
                 interval: Duration::from_millis(row.get::<_, i64>(5)?.cast_unsigned()),
-                note: row.get(6)?,
             })
         },
     )

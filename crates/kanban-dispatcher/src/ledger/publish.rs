@@ -52,6 +52,5 @@ pub(crate) fn dispatcher_row(
         started_at,
         last_tick: site.clock.unix(),
         interval,
-        note: None,
     }
 }

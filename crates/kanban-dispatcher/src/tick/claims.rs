@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::Tick;
+use super::state::Refusals;
 use crate::decide::Decision;
 use crate::report::BoardReport;
 use crate::root::is_name;
@@ -13,6 +14,7 @@ use crate::view::{HeldReason, Policy, View};
 pub(super) fn limit_claims<'a>(
     tick: &'a Tick,
     decision: &mut Decision,
+    refusals: &Refusals,
     still_alive: &HashSet<String>,
     report: &mut BoardReport,
 ) -> Room<'a> {
@@ -25,6 +27,11 @@ pub(super) fn limit_claims<'a>(
     if tick.no_worker.is_some() {
         report.hold_back(HeldReason::NoWorker, claims.len());
         claims.clear();
+    }
+    if tick.is_early {
+        let wanted = claims.len();
+        claims.retain(|claim| !refusals.is_resting(&claim.task));
+        report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     }
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));

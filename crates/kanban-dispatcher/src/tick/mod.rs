@@ -20,7 +20,6 @@ use self::claims::limit_claims;
 use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
-
 use crate::board::{apply, observe};
 use crate::config::Config;
 use crate::decide::decide;
@@ -29,12 +28,12 @@ use crate::lock::FileLock;
 use crate::report::{BoardReport, Outcome};
 use crate::resilience::{self, Reaction};
 use crate::site::Site;
-
-pub(crate) use self::claims::policy;
-pub(crate) use self::outcome::panicked;
 use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::{CommandLauncher, Launcher};
+
+pub(crate) use self::claims::policy;
+pub(crate) use self::outcome::panicked;
 
 /// A row that refused a change is set aside for this many intervals, so that it does not take the others' room.
 const REFUSED_INTERVALS: u32 = 10;
@@ -78,6 +77,10 @@ impl Tick {
         let check = catch_unwind(AssertUnwindSafe(|| tick.launcher().check()));
         let check = check.unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")));
         tick.no_worker = check.err().map(|error| error.to_string());
+        if !tick.site.ledger.is_writable() {
+            // A claim now would only be given back: no gate opens before its process is known there.
+            tick.no_worker = Some("the ledger cannot be written".to_owned());
+        }
         tick
     }
 
@@ -137,8 +140,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                     attempt.restamp(state.observe());
                     result = visit(tick, state, &mut report);
                 }
-                Ok(Mended::NotDrift) => {}
-                Ok(Mended::Spent) => {}
+                Ok(Mended::NotDrift | Mended::Spent) => {}
                 Err(error) => result = Err(error),
             },
             Reaction::Hold | Reaction::Leave => {}
@@ -193,19 +195,8 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
 
     let policy = policy(tick, &view);
     let mut decision = decide(&view, &processes, &policy, tick.now);
-    let rested = tick.monotonic + tick.config.dispatch_interval_seconds;
-    refusals.rest(&decision.transitions, rested, tick.monotonic);
-    if tick.is_early {
-        let wanted = decision.claims.len();
-        decision
-            .claims
-            .retain(|claim| !refusals.is_resting(&claim.task));
-        let resting = wanted - decision.claims.len();
-        let held = decision.held.entry(HeldReason::Cooldown).or_default();
-        *held += u32::try_from(resting).unwrap_or(u32::MAX);
-        decision.held.retain(|_, count| *count > 0);
-    }
-    let room = limit_claims(tick, &mut decision, &still_alive, report);
+    refusals.rest(tick, &decision.transitions);
+    let room = limit_claims(tick, &mut decision, refusals, &still_alive, report);
 
     let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;
     let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;

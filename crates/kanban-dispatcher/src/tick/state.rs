@@ -179,11 +179,12 @@ impl BoardState {
 
 // ===== impl Refusals =====
 
-/// Rows that refused a change (a trigger, a constraint), and until when they are left out.
+/// Tasks that must wait, and until when (monotonic).
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
+    /// Rows that refused a change (a trigger, a constraint): left out of the view.
     refused: HashMap<String, Duration>,
-    /// Tasks whose attempt has just ended badly, and until when an end elsewhere does not start them again.
+    /// Tasks whose attempt has just ended badly: only an interval starts them again, not an end elsewhere.
     resting: HashMap<String, Duration>,
 }
 
@@ -194,13 +195,14 @@ impl Refusals {
     }
 
     /// Without this a worker that fails at once would be tried again at the speed of its failures, not of the interval.
-    pub(crate) fn rest(&mut self, transitions: &[Transition], until: Duration, now: Duration) {
-        self.resting.retain(|_, until| *until > now);
+    pub(crate) fn rest(&mut self, tick: &Tick, transitions: &[Transition]) {
+        let until = tick.monotonic + tick.config.dispatch_interval_seconds;
+        self.resting.retain(|_, until| *until > tick.monotonic);
         let failed = transitions
             .iter()
-            .filter(|t| matches!(t, Transition::Fail(_)));
+            .filter(|transition| matches!(transition, Transition::Fail(_)));
         self.resting
-            .extend(failed.map(|t| (t.task().to_owned(), until)));
+            .extend(failed.map(|transition| (transition.task().to_owned(), until)));
     }
 
     pub(crate) fn is_resting(&self, task: &str) -> bool {

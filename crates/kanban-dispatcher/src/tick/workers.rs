@@ -1,7 +1,9 @@
 //! Around a board's workers: recording ends, starting the claimed, settling those that work on nothing.
 
 use std::collections::HashSet;
+use std::io;
 
+use error_classify::{Class, classify};
 use rusqlite::Connection;
 
 use super::Tick;
@@ -97,7 +99,7 @@ pub(super) fn start_claimed(
     claimed: Vec<Work>,
     report: &mut BoardReport,
 ) -> Result<(), Error> {
-    let (waiting, failed) = make_processes(tick, board, view, policy, claimed);
+    let (waiting, failed) = make_processes(tick, board, view, policy, claimed)?;
     let lost = commit_identities(tick, board.slug(), db, &waiting)?;
     for process in waiting {
         if !lost.contains(&process.work.task) {
@@ -128,7 +130,7 @@ fn make_processes(
     view: &View,
     policy: &Policy,
     claimed: Vec<Work>,
-) -> (Vec<Waiting>, Vec<Transition>) {
+) -> Result<(Vec<Waiting>, Vec<Transition>), Error> {
     let launch = Launch {
         root: &tick.site.root,
         config: &tick.config,
@@ -139,6 +141,13 @@ fn make_processes(
     for work in claimed {
         match launch.start(board, &work) {
             Ok(process) => waiting.push(process),
+            // The machine's trouble, not the task's: nobody is charged, and the claims are given back.
+            Err(error) if is_machine_wide(&error) => {
+                return Err(Error::io(
+                    format!("start a worker for task {}", work.task),
+                    error,
+                ));
+            }
             Err(error) => {
                 let (slug, task) = (board.slug(), &work.task);
                 tracing::warn!(board = %slug, %task, %error, "worker could not be started");
@@ -146,7 +155,15 @@ fn make_processes(
             }
         }
     }
-    (waiting, failed)
+    Ok((waiting, failed))
+}
+
+/// Descriptors, processes, memory or room are used up.
+fn is_machine_wide(error: &io::Error) -> bool {
+    matches!(
+        classify(error).class(),
+        Class::Exhausted | Class::DiskFull | Class::ReadOnly
+    ) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Commits who the processes at the gate are, first to the ledger and then to the board. Those whose claim is gone come back.

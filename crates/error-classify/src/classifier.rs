@@ -4,7 +4,11 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use crate::{Class, Classify, Remedy, Rule, Verdict};
+use crate::cast::cast;
+use crate::row::Row;
+#[cfg(feature = "rusqlite")]
+use crate::sqlite;
+use crate::{Class, Remedy, Rule, Verdict};
 
 /// How many errors of one chain are looked at. A chain that turns in a circle ends here.
 pub const DEPTH_MAX: u8 = 64;
@@ -91,40 +95,66 @@ fn walk<'e>(rules: &[Rule], error: &'e (dyn Error + 'static)) -> Verdict<'e> {
     #[cfg(feature = "rusqlite")]
     let mut parent = None;
     let mut node = error;
-    // The kind of an `io::Error` that only carries another error: heard if the other one is unknown.
-    let mut carrier: Option<Verdict<'e>> = None;
-    for depth in 0..DEPTH_MAX {
-        if let Some(verdict) = rules.iter().find_map(|rule| rule.ask(node)) {
-            return verdict.at(depth);
+    // An `io::Error` that only carries another error, and how deep: heard if the other one is unknown.
+    let mut carrier: Option<(&'static Row, u8)> = None;
+    let mut unheard = &NOBODY_KNEW;
+    let mut depth = 0;
+    // Every `return` here writes the verdict where the caller wants it: one that is passed on is copied on the way.
+    loop {
+        for rule in rules {
+            if let Some(verdict) = rule.ask(node) {
+                return verdict.at(depth);
+            }
         }
         #[cfg(feature = "rusqlite")]
-        if let Some(verdict) = crate::sqlite::opinion(node, parent) {
-            return verdict.at(depth);
-        }
-        let next = match node.downcast_ref::<io::Error>() {
-            None => node.source(),
-            Some(error) => match (error.get_ref(), error.verdict()) {
-                (None, Some(verdict)) => return verdict.at(depth),
-                (None, None) => None,
-                (Some(payload), verdict) => {
-                    carrier = carrier.or(verdict.map(|verdict| verdict.at(depth)));
-                    Some(payload as _)
-                }
-            },
-        };
-        match next.or_else(|| pointee(node)) {
-            Some(next) => {
-                #[cfg(feature = "rusqlite")]
-                {
-                    parent = Some(node);
-                }
-                node = next;
+        if let Some(error) = cast::<rusqlite::Error>(node) {
+            if let Some((code, text)) = sqlite::coded(error) {
+                return sqlite::by_code(code, text, depth);
             }
-            None => return carrier.unwrap_or_else(|| nobody_knew("none").at(depth)),
+            if let Some(verdict) = sqlite::by_variant(error, depth) {
+                return verdict;
+            }
+        } else if let Some(error) = cast::<rusqlite::ffi::Error>(node) {
+            return sqlite::under_wrapper(error.extended_code, parent, depth);
         }
+        #[cfg(feature = "tokio-postgres")]
+        if let Some(row) = crate::sqlstate::row(node) {
+            return Verdict::of(row, depth);
+        }
+        let next = match cast::<io::Error>(node) {
+            None => node.source(),
+            Some(error) => {
+                let row = crate::io::row(error);
+                let payload = error.get_ref();
+                if let Some(row) = row {
+                    if payload.is_none() {
+                        return Verdict::of(row, depth);
+                    }
+                    carrier = carrier.or(Some((row, depth)));
+                }
+                payload.map(|payload| payload as _)
+            }
+        };
+        let Some(next) = next.or_else(|| pointee(node)) else {
+            break;
+        };
+        if depth + 1 == DEPTH_MAX {
+            unheard = &TOO_DEEP;
+            break;
+        }
+        #[cfg(feature = "rusqlite")]
+        {
+            parent = Some(node);
+        }
+        node = next;
+        depth += 1;
     }
-    carrier.unwrap_or_else(|| nobody_knew("none: chain too deep").at(DEPTH_MAX - 1))
+    let (row, depth) = carrier.unwrap_or((unheard, depth));
+    Verdict::of(row, depth)
 }
+
+static NOBODY_KNEW: Row = Row::new(Class::Unknown, Remedy::GiveUp, "none");
+static TOO_DEEP: Row = Row::new(Class::Unknown, Remedy::GiveUp, "none: chain too deep");
 
 /// What a shared or boxed error points to. The pointer's `source()` is the cause of what it points to, so that an error
 /// without a cause would be stepped over. Asked only at the end of a chain: it is rare, and costs a few comparisons.
@@ -133,21 +163,17 @@ fn pointee<'e>(node: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stat
     fn behind<'e, E: Error + 'static>(
         node: &'e (dyn Error + 'static),
     ) -> Option<&'e (dyn Error + 'static)> {
-        if let Some(shared) = node.downcast_ref::<Arc<E>>() {
+        if let Some(shared) = cast::<Arc<E>>(node) {
             return Some(&**shared);
         }
-        Some(&**node.downcast_ref::<Box<E>>()?)
+        Some(&**cast::<Box<E>>(node)?)
     }
     #[cfg(feature = "rusqlite")]
     if let Some(error) = behind::<rusqlite::Error>(node) {
         return Some(error);
     }
-    if let Some(shared) = node.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+    if let Some(shared) = cast::<Arc<dyn Error + Send + Sync>>(node) {
         return Some(&**shared);
     }
     behind::<io::Error>(node)
-}
-
-const fn nobody_knew(rule: &'static str) -> Verdict<'static> {
-    Verdict::new(Class::Unknown, Remedy::GiveUp).with_rule(rule)
 }

@@ -13,25 +13,36 @@
 //! - [`Missing`] names what is not there.
 //! - [`Classify`], [`Rule`] and [`Classifier`] are for your own error types.
 
+mod cast;
 mod class;
 mod classifier;
 mod io;
 mod missing;
+mod names;
+mod object_kind;
 #[cfg(all(unix, feature = "path-facts"))]
 mod path;
 mod remedy;
+mod row;
 mod rule;
 #[cfg(feature = "rusqlite")]
 mod sqlite;
+#[cfg(feature = "sqlstate")]
+mod sqlstate;
+#[cfg(feature = "serde")]
+mod stored;
 mod verdict;
 
 pub use crate::class::Class;
 pub use crate::classifier::{Classifier, DEPTH_MAX, classify};
-pub use crate::missing::{Missing, ObjectKind};
+pub use crate::missing::Missing;
+pub use crate::object_kind::ObjectKind;
 #[cfg(all(unix, feature = "path-facts"))]
 pub use crate::path::{Obstacle, PathFacts};
 pub use crate::remedy::Remedy;
 pub use crate::rule::{Classify, Rule};
 #[cfg(feature = "rusqlite")]
 pub use crate::sqlite::{confirm_missing, quick_check};
+#[cfg(feature = "sqlstate")]
+pub use crate::sqlstate::classify_sqlstate;
 pub use crate::verdict::Verdict;

@@ -2,59 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-/// What kind of thing is missing.
-///
-/// With the feature `serde` it is written as its [`as_str`](Self::as_str).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum ObjectKind {
-    /// A table, or a view where a table is meant.
-    Table,
-    /// A column of a table or view.
-    Column,
-    /// An index.
-    Index,
-    /// A view.
-    View,
-    /// A trigger.
-    Trigger,
-    /// A function of the SQL dialect; it lives in the program, not in the file.
-    Function,
-    /// A virtual table's module; it lives in the program, not in the file.
-    Module,
-    /// A collating sequence; it lives in the program, not in the file.
-    Collation,
-}
-
-impl ObjectKind {
-    /// The kind as one lowercase word.
-    ///
-    /// ```
-    /// assert_eq!(error_classify::ObjectKind::Column.as_str(), "column");
-    /// ```
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::Column => "column",
-            Self::Index => "index",
-            Self::View => "view",
-            Self::Trigger => "trigger",
-            Self::Function => "function",
-            Self::Module => "module",
-            Self::Collation => "collation",
-        }
-    }
-}
-
-impl fmt::Display for ObjectKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+use crate::ObjectKind;
+use crate::names::{Doubt, Form, Names, Own, Reading};
 
 /// The object whose absence made the call fail, as the driver named it.
 ///
@@ -75,18 +26,19 @@ impl fmt::Display for ObjectKind {
 /// assert_eq!(Missing::new(ObjectKind::Table, "task_runs").to_string(), "table task_runs");
 /// assert_eq!(Missing::new(ObjectKind::Table, "a\nb").to_string(), r#"table "a\nb""#);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(
+        from = "crate::stored::Missing<'e>",
+        into = "crate::stored::Missing<'e>"
+    )
+)]
 pub struct Missing<'e> {
+    names: Names<'e>,
+    form: Form,
     kind: ObjectKind,
-    table: Option<Cow<'e, str>>,
-    name: Cow<'e, str>,
-    /// The message could be read in more than one way.
-    #[cfg_attr(feature = "serde", serde(default))]
-    approximate: bool,
-    /// SQLite itself takes it for a misquoted string, so it may be somebody's data and no name at all.
-    #[cfg_attr(feature = "serde", serde(default))]
-    maybe_literal: bool,
 }
 
 // ===== impl Missing =====
@@ -95,33 +47,75 @@ impl<'e> Missing<'e> {
     /// An object by its kind and name.
     #[must_use]
     pub fn new(kind: ObjectKind, name: impl Into<Cow<'e, str>>) -> Self {
+        let names = match name.into() {
+            Cow::Borrowed(name) => Names::Borrowed { table: None, name },
+            Cow::Owned(name) => Names::Owned(Box::new(Own {
+                table: None,
+                name: name.into(),
+            })),
+        };
         Self {
+            names,
+            form: Form::Read(Doubt::Exact),
             kind,
-            table: None,
-            name: name.into(),
-            approximate: false,
-            maybe_literal: false,
         }
     }
 
     /// The same object, known to belong to `table`.
     #[must_use]
-    pub fn in_table(mut self, table: impl Into<Cow<'e, str>>) -> Self {
-        self.table = Some(table.into());
-        self
+    pub fn in_table(self, table: impl Into<Cow<'e, str>>) -> Self {
+        let mut missing = self.read();
+        missing.names = match (missing.names, table.into()) {
+            (Names::Borrowed { name, .. }, Cow::Borrowed(table)) => Names::Borrowed {
+                table: Some(table),
+                name,
+            },
+            (Names::Borrowed { name, .. }, Cow::Owned(table)) => Names::Owned(Box::new(Own {
+                table: Some(table.into()),
+                name: name.into(),
+            })),
+            (Names::Owned(mut own), table) => {
+                own.table = Some(table.into());
+                Names::Owned(own)
+            }
+        };
+        missing
     }
 
     /// The same object, with the remark that the name was cut out of a text that has several readings.
     #[must_use]
-    pub fn approximate(mut self) -> Self {
-        self.approximate = true;
-        self
+    pub fn approximate(self) -> Self {
+        let mut missing = self.read();
+        missing.form = Form::Read(missing.reading().doubt.max(Doubt::Approximate));
+        missing
     }
 
+    /// What SQLite printed, to be read when somebody asks.
     #[cfg(feature = "rusqlite")]
-    pub(crate) fn maybe_literal(mut self) -> Self {
-        self.maybe_literal = true;
-        self.approximate()
+    #[inline]
+    pub(crate) const fn as_printed(
+        kind: ObjectKind,
+        form: Form,
+        table: Option<&'e str>,
+        name: &'e str,
+    ) -> Self {
+        Self {
+            names: Names::Borrowed { table, name },
+            form,
+            kind,
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn with_form(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn into_parts(self) -> (ObjectKind, Names<'e>, Doubt) {
+        let missing = self.read();
+        let doubt = missing.reading().doubt;
+        (missing.kind, missing.names, doubt)
     }
 
     /// What kind of object it is.
@@ -133,19 +127,19 @@ impl<'e> Missing<'e> {
     /// The table it belongs to, if the message said one. It can be an alias, or carry a schema (`main.tasks`).
     #[must_use]
     pub fn table(&self) -> Option<&str> {
-        self.table.as_deref()
+        self.reading().table
     }
 
     /// Its name, without quotes.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.reading().name
     }
 
     /// Whether the text it was read from had several readings: dots, quotes, an alias, or SQL glued to the message.
     #[must_use]
-    pub const fn is_approximate(&self) -> bool {
-        self.approximate
+    pub fn is_approximate(&self) -> bool {
+        self.reading().doubt != Doubt::Exact
     }
 
     /// The same, without the borrow from the error.
@@ -161,20 +155,46 @@ impl<'e> Missing<'e> {
     /// ```
     #[must_use]
     pub fn into_owned(self) -> Missing<'static> {
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let missing = self.read();
+        let names = match missing.names {
+            Names::Borrowed { table, name } => Names::Owned(Box::new(Own {
+                table: table.map(Into::into),
+                name: name.into(),
+            })),
+            Names::Owned(own) => Names::Owned(own),
+        };
         Missing {
-            kind: self.kind,
-            table: self.table.map(own),
-            name: own(self.name),
-            approximate: self.approximate,
-            maybe_literal: self.maybe_literal,
+            names,
+            form: missing.form,
+            kind: missing.kind,
         }
+    }
+
+    /// The same, its names read out of what was printed.
+    fn read(self) -> Self {
+        match self.names {
+            Names::Borrowed { table, name } => {
+                let Reading { table, name, doubt } = self.form.read(table, name);
+                Self {
+                    names: Names::Borrowed { table, name },
+                    form: Form::Read(doubt),
+                    kind: self.kind,
+                }
+            }
+            // Nothing is boxed unread.
+            Names::Owned(_) => self,
+        }
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        self.names.read(self.form)
     }
 
     /// For logs: the kind always, the name only if it cannot be anything but a name.
     pub(crate) fn fmt_discreet(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = is_plain(&self.name) && self.table().is_none_or(is_plain);
-        if plain && !self.maybe_literal {
+        let Reading { table, name, doubt } = self.reading();
+        let plain = is_plain(name) && table.is_none_or(is_plain);
+        if plain && doubt != Doubt::MaybeLiteral {
             fmt::Display::fmt(self, f)
         } else {
             write!(f, "{} (name withheld)", self.kind)
@@ -182,14 +202,42 @@ impl<'e> Missing<'e> {
     }
 }
 
+impl PartialEq for Missing<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.reading() == other.reading()
+    }
+}
+
+impl Eq for Missing<'_> {}
+
+impl Hash for Missing<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.kind.hash(state);
+        self.reading().hash(state);
+    }
+}
+
+impl fmt::Debug for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reading { table, name, doubt } = self.reading();
+        f.debug_struct("Missing")
+            .field("kind", &self.kind)
+            .field("table", &table)
+            .field("name", &name)
+            .field("doubt", &doubt)
+            .finish()
+    }
+}
+
 impl fmt::Display for Missing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reading { table, name, .. } = self.reading();
         write!(f, "{} ", self.kind)?;
-        if let Some(table) = self.table() {
+        if let Some(table) = table {
             fmt_name(table, f)?;
             f.write_str(".")?;
         }
-        fmt_name(&self.name, f)
+        fmt_name(name, f)
     }
 }
 
@@ -215,7 +263,43 @@ fn fmt_name(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+
     use super::{Missing, ObjectKind};
+
+    #[test]
+    fn names_are_the_same_wherever_they_are_kept() {
+        let borrowed = || Missing::new(ObjectKind::Column, "a");
+        let owned = || Missing::new(ObjectKind::Column, "a".to_owned());
+        let all = [
+            borrowed().in_table("t"),
+            borrowed().in_table("t".to_owned()),
+            owned().in_table("t"),
+            owned().in_table("t".to_owned()),
+            borrowed().in_table("t").into_owned(),
+            owned().in_table("u").in_table("t").into_owned(),
+        ];
+        for missing in &all {
+            assert_eq!(missing, &all[0]);
+            assert_eq!((missing.table(), missing.name()), (Some("t"), "a"));
+            assert_eq!(missing.kind(), ObjectKind::Column);
+            assert!(!missing.is_approximate());
+            let doubtful = missing.clone().approximate();
+            assert!(doubtful.is_approximate() && &doubtful != missing);
+            assert_eq!(format!("{missing:?}"), format!("{:?}", all[0]));
+        }
+        assert_eq!(
+            format!("{:?}", all[0]),
+            "Missing { kind: Column, table: Some(\"t\"), name: \"a\", doubt: Exact }"
+        );
+        let hash = |missing: &Missing<'_>| {
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(missing)
+        };
+        assert!(all.iter().all(|missing| hash(missing) == hash(&all[0])));
+        assert_ne!(hash(&borrowed()), hash(&all[0]));
+        assert_ne!(borrowed(), all[0]);
+        assert_ne!(borrowed(), Missing::new(ObjectKind::Table, "a"));
+    }
 
     #[test]
     fn a_name_that_is_no_identifier_is_quoted_escaped_and_cut() {

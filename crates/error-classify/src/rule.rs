@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::Verdict;
+use crate::cast::cast;
 
 /// An error type that knows what it is.
 ///
@@ -108,5 +109,5 @@ impl fmt::Debug for Rule {
 fn ask_itself<'e, E: Classify + Error + 'static>(
     error: &'e (dyn Error + 'static),
 ) -> Option<Verdict<'e>> {
-    error.downcast_ref::<E>()?.verdict()
+    cast::<E>(error)?.verdict()
 }

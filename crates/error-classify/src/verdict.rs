@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::row::Row;
 use crate::{Class, Missing, Remedy};
 
 /// What one error is, from [`classify`](crate::classify) or from a rule of your own.
@@ -19,17 +20,23 @@ use crate::{Class, Missing, Remedy};
 /// assert_eq!(verdict.to_string(), "schema_drift: table orders (repair; orders/old file)");
 /// ```
 #[must_use = "a verdict is only an opinion: act on it"]
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Verdict<'e> {
     class: Class,
     remedy: Remedy,
     depth: u8,
-    veto: bool,
-    code: Option<i32>,
+    marks: u8,
+    /// Invariant: 0 without the mark `CODED`.
+    code: i32,
     rule: &'static str,
     missing: Option<Missing<'e>>,
 }
+
+/// Bits of `marks`: two `bool`s and the tag of an `Option` would cost the verdict a word, and a cache line is full.
+const CODED: u8 = 1;
+const VETO: u8 = 2;
+
+const _: () = assert!(size_of::<Verdict<'_>>() <= 64);
 
 // ===== impl Verdict =====
 
@@ -47,9 +54,23 @@ impl<'e> Verdict<'e> {
             class,
             remedy,
             depth: 0,
-            veto: false,
-            code: None,
+            marks: 0,
+            code: 0,
             rule: "",
+            missing: None,
+        }
+    }
+
+    /// What the row says, about the error at this depth. Written in one go: copying a verdict about costs more than the look-up.
+    #[inline]
+    pub(crate) const fn of(row: &Row, depth: u8) -> Self {
+        Self {
+            class: row.class,
+            remedy: row.remedy,
+            depth,
+            marks: 0,
+            code: 0,
+            rule: row.rule,
             missing: None,
         }
     }
@@ -67,7 +88,7 @@ impl<'e> Verdict<'e> {
     /// ```
     pub const fn veto() -> Self {
         let mut verdict = Self::new(Class::Unknown, Remedy::GiveUp);
-        verdict.veto = true;
+        verdict.marks = VETO;
         verdict
     }
 
@@ -79,7 +100,8 @@ impl<'e> Verdict<'e> {
 
     /// The same opinion with the driver's numeric code.
     pub const fn with_code(mut self, code: i32) -> Self {
-        self.code = Some(code);
+        self.code = code;
+        self.marks |= CODED;
         self
     }
 
@@ -110,7 +132,11 @@ impl<'e> Verdict<'e> {
     /// The driver's code: SQLite's extended result code. `None` if the error carries none.
     #[must_use]
     pub const fn code(&self) -> Option<i32> {
-        self.code
+        if self.marks & CODED != 0 {
+            Some(self.code)
+        } else {
+            None
+        }
     }
 
     /// Which rule said so, as `source/what`: `sqlite/BUSY_SNAPSHOT`, `io/StorageFull`, `none` if nobody knew.
@@ -128,7 +154,7 @@ impl<'e> Verdict<'e> {
     /// Whether a rule forbade to look further; see [`veto`](Self::veto).
     #[must_use]
     pub const fn is_veto(&self) -> bool {
-        self.veto
+        self.marks & VETO != 0
     }
 
     /// The same, without the borrow from the error.
@@ -147,7 +173,7 @@ impl<'e> Verdict<'e> {
             class: self.class,
             remedy: self.remedy,
             depth: self.depth,
-            veto: self.veto,
+            marks: self.marks,
             code: self.code,
             rule: self.rule,
             missing: self.missing.map(Missing::into_owned),
@@ -166,6 +192,14 @@ impl<'e> Verdict<'e> {
         }
     }
 
+    /// Without a borrow, and with a doubt on the name.
+    #[cfg(feature = "rusqlite")]
+    pub(crate) fn into_doubtful(self) -> Verdict<'static> {
+        let mut owned = self.into_owned();
+        owned.missing = owned.missing.map(Missing::approximate);
+        owned
+    }
+
     pub(crate) fn at(mut self, depth: u8) -> Self {
         self.depth = depth;
         self
@@ -173,6 +207,20 @@ impl<'e> Verdict<'e> {
 
     pub(crate) const fn has_rule(&self) -> bool {
         !self.rule.is_empty()
+    }
+}
+
+impl fmt::Debug for Verdict<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verdict")
+            .field("class", &self.class)
+            .field("remedy", &self.remedy)
+            .field("depth", &self.depth)
+            .field("veto", &self.is_veto())
+            .field("code", &self.code())
+            .field("rule", &self.rule)
+            .field("missing", &self.missing)
+            .finish()
     }
 }
 
@@ -187,7 +235,7 @@ impl fmt::Display for Verdict<'_> {
         if self.has_rule() {
             write!(f, "; {}", self.rule)?;
         }
-        if let Some(code) = self.code {
+        if let Some(code) = self.code() {
             write!(f, "; code {code}")?;
         }
         f.write_str(")")

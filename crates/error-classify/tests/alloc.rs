@@ -28,6 +28,16 @@ fn no_allocation_through_any_wrapping_that_can_be_seen_through() -> Result<(), B
             let error = wrap(error_of(entry.sql)?);
             let count = allocated(|| drop(black_box(classify(error.as_ref()))));
             assert_eq!(count, 0, "{name}: {}", entry.sql);
+            // Reading the names out of the message takes no memory either.
+            let count = allocated(|| {
+                let verdict = classify(error.as_ref());
+                let names = verdict.missing().map(|missing| {
+                    let doubt = missing.is_approximate();
+                    (missing.table().map(str::len), missing.name().len(), doubt)
+                });
+                black_box(names);
+            });
+            assert_eq!(count, 0, "{name}: {}", entry.sql);
         }
     }
     Ok(())
@@ -39,6 +49,18 @@ fn no_allocation_for_unknown_errors_and_own_rules() {
     let count = allocated(|| {
         drop(black_box(classify(error.as_ref())));
         drop(black_box(WITH_RULE.classify(error.as_ref())));
+    });
+    assert_eq!(count, 0);
+}
+
+#[cfg(feature = "sqlstate")]
+#[test]
+fn no_allocation_for_a_sqlstate() {
+    let codes = ["40001", "23999", "99999", "no code"];
+    let count = allocated(|| {
+        codes
+            .iter()
+            .for_each(|code| drop(black_box(error_classify::classify_sqlstate(code))))
     });
     assert_eq!(count, 0);
 }

@@ -15,7 +15,8 @@ const EXISTING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, EXISTING)?;
-    db.busy_timeout(std::time::Duration::ZERO)?;
+    // By pragma: `Connection::busy_timeout` cannot be linked with the SQLite of `xtask`'s old_sqlite.
+    db.pragma_update(None, "busy_timeout", 0)?;
     Ok(db)
 }
 

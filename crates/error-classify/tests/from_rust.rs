@@ -48,5 +48,21 @@ fn what_rusqlite_says_without_a_code_has_a_class() -> Result {
     assert_eq!(of(db.execute("SELECT ?1", []).unwrap_err()), Class::Misuse);
     assert_eq!(of(db.execute("SELECT 1", []).unwrap_err()), Class::Misuse);
     assert_eq!(of(db.execute("", [1]).unwrap_err()), Class::Misuse);
+    let unknown = db.execute("SELECT :a", rusqlite::named_params! {":b": 1});
+    assert_eq!(of(unknown.unwrap_err()), Class::Misuse);
+    let two = db.execute("SELECT 1; SELECT 2", []);
+    assert_eq!(of(two.unwrap_err()), Class::Misuse);
+    let none = db
+        .prepare("INSERT INTO tasks SELECT 1, 'x' WHERE 0")?
+        .insert([]);
+    assert_eq!(of(none.unwrap_err()), Class::Constraint);
+    db.execute_batch("INSERT INTO tasks VALUES (2, 'two')")?;
+    let several = db
+        .prepare("SELECT id FROM tasks")?
+        .query_one([], |row| row.get::<_, i64>(0));
+    assert_eq!(of(several.unwrap_err()), Class::Constraint);
+    // Not to be had from a SQLite that knows threads.
+    let single = rusqlite::Error::SqliteSingleThreadedMode;
+    assert_eq!(of(single), Class::Unsupported);
     Ok(())
 }

@@ -138,6 +138,12 @@ fn the_numbers_of_the_operating_system_have_their_class() {
             Remedy::GiveUp,
             "io/CrossesDevices",
         ),
+        (
+            Errno::NAMETOOLONG,
+            Class::Misuse,
+            Remedy::GiveUp,
+            "io/ENAMETOOLONG",
+        ),
         (Errno::NOTTY, Class::Unknown, Remedy::GiveUp, "none"),
     ] {
         let error = io::Error::from(number);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use error_classify::{Class, Missing, ObjectKind, Remedy, Verdict};
+use error_classify::{Class, Missing, ObjectKind, Remedy, Rule, Verdict};
 
 #[test]
 fn every_class_has_its_number_and_its_word() {
@@ -76,11 +76,28 @@ fn a_verdict_shows_names_only_if_they_are_nothing_else() {
 }
 
 #[test]
+fn a_debugger_sees_all_of_a_verdict_and_the_name_of_a_rule() {
+    let verdict = Verdict::veto().with_code(5).with_rule("app/veto");
+    assert_eq!(
+        format!("{verdict:?}"),
+        "Verdict { class: Unknown, remedy: GiveUp, depth: 0, veto: true, code: Some(5), rule: \"app/veto\", missing: None }"
+    );
+    let rule = Rule::new("app/rule", |_| None);
+    assert_eq!(format!("{rule:?}"), "Rule(\"app/rule\")");
+    // A code of 0 is a code, and a veto with a code is a veto.
+    let plain = Verdict::new(Class::Busy, Remedy::RetryCall);
+    assert_eq!((plain.code(), plain.is_veto()), (None, false));
+    assert_eq!(plain.clone().with_code(0).code(), Some(0));
+    assert_ne!(plain.clone().with_code(0), plain);
+    assert!(Verdict::veto().with_code(1).is_veto());
+}
+
+#[test]
 fn decisions_are_small_and_can_cross_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Verdict<'static>>();
     shared::<Missing<'static>>();
-    assert!(size_of::<Verdict<'_>>() <= 88);
+    assert!(size_of::<Verdict<'_>>() <= 64);
     assert_eq!(size_of::<Option<Class>>(), 1);
 }
 

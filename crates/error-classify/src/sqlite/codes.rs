@@ -1,18 +1,10 @@
 //! Every result code of SQLite, primary and extended, with what it means here.
 
+use crate::row::Row;
 use crate::{Class, Remedy};
 
 /// The primary code that SQLite gives to everything without a code of its own. The one under which text is read.
 pub(super) const ERROR: i32 = 1;
-
-/// What a code means.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) code: i32,
-    pub(super) class: Class,
-    pub(super) remedy: Remedy,
-    pub(super) rule: &'static str,
-}
 
 /// The primary code of an extended one.
 pub(super) const fn primary(code: i32) -> i32 {
@@ -24,25 +16,18 @@ pub(super) const fn primary(code: i32) -> i32 {
 pub(super) fn look_up(code: i32) -> &'static Row {
     place(code)
         .or_else(|| place(primary(code)))
-        .map_or(&UNLISTED, |at| &ROWS[at])
+        .map_or(&UNLISTED, |at| &ROWS[at].1)
 }
 
-const UNLISTED: Row = Row {
-    code: -1,
-    class: Class::Unknown,
-    remedy: Remedy::GiveUp,
-    rule: "sqlite/unlisted code",
-};
+static UNLISTED: Row = Row::new(Class::Unknown, Remedy::GiveUp, "sqlite/unlisted code");
 
 /// One row each: `NAME number Class Remedy`.
 macro_rules! rows {
     ($($name:ident $code:literal $class:ident $remedy:ident,)*) => {
-        &[$(Row {
-            code: $code,
-            class: Class::$class,
-            remedy: Remedy::$remedy,
-            rule: concat!("sqlite/", stringify!($name)),
-        },)*]
+        &[$((
+            $code,
+            Row::new(Class::$class, Remedy::$remedy, concat!("sqlite/", stringify!($name))),
+        ),)*]
     };
 }
 
@@ -54,7 +39,7 @@ macro_rules! rows {
 // IOERR_SHORT_READ: seen when -wal and -shm were unlinked under live connections; the file itself was sound.
 // READONLY_DBMOVED: the file was renamed or unlinked under us; reads would go on in the old one.
 // CORRUPT_INDEX: REINDEX may mend it, but not before somebody has looked at why it broke.
-const ROWS: &[Row] = rows! {
+static ROWS: &[(i32, Row)] = rows! {
     OK 0 Unknown GiveUp,
     OK_LOAD_PERMANENTLY 256 Unknown GiveUp,
     OK_SYMLINK 512 Unknown GiveUp,
@@ -175,14 +160,11 @@ const SUB_MAX: usize = 40;
 const NOWHERE: u8 = u8::MAX;
 
 /// From (primary, sub) to the row, so that a look-up is one load. ROW and DONE do not fit and are searched.
-const PLACES: [[u8; SUB_MAX]; PRIMARY_MAX] = {
+static PLACES: [[u8; SUB_MAX]; PRIMARY_MAX] = {
     let mut places = [[NOWHERE; SUB_MAX]; PRIMARY_MAX];
     let mut at = 0;
     while at < ROWS.len() {
-        let (primary, sub) = (
-            primary(ROWS[at].code) as usize,
-            (ROWS[at].code >> 8) as usize,
-        );
+        let (primary, sub) = (primary(ROWS[at].0) as usize, (ROWS[at].0 >> 8) as usize);
         if primary < PRIMARY_MAX {
             places[primary][sub] = at as u8;
         }
@@ -197,6 +179,6 @@ fn place(code: i32) -> Option<usize> {
     match PLACES.get(primary(code) as usize).map(|row| row.get(sub)) {
         Some(Some(&NOWHERE)) | Some(None) => None,
         Some(Some(&at)) => Some(usize::from(at)),
-        None => ROWS.iter().position(|row| row.code == code),
+        None => ROWS.iter().position(|row| row.0 == code),
     }
 }

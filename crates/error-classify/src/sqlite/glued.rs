@@ -16,7 +16,7 @@ pub(super) fn read(wrapper: &dyn Error, code: i32) -> Option<Verdict<'static>> {
     // An error here means that the head is full, or that a foreign `Display` failed: what came until then is read.
     let cut = write!(head, "{wrapper}").is_err();
     let said = message::read(without_statement(head.as_str(), cut))?;
-    Some(said.into_doubtful(code))
+    Some(said.verdict(code, 0).into_doubtful())
 }
 
 /// The message without the statement. A name may contain ` in ` too, and is then cut there: never too late, so that no
@@ -55,7 +55,7 @@ impl Head {
     }
 
     fn as_str(&self) -> &str {
-        str::from_utf8(&self.bytes[..self.used]).unwrap_or_default()
+        std::str::from_utf8(&self.bytes[..self.used]).unwrap_or_default()
     }
 }
 

@@ -4,7 +4,7 @@ mod codes;
 mod confirm;
 mod glued;
 mod message;
-mod said;
+mod name;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 use rusqlite::ffi;
 
 pub use self::confirm::{confirm_missing, quick_check};
+pub(crate) use self::name::{column, dotted, in_table};
+use crate::cast::cast;
+use crate::row::Row;
 use crate::{Class, Classify, Missing, ObjectKind, Remedy, Verdict};
 
 /// By result code; errors that `rusqlite` itself makes, by their variant.
@@ -27,10 +30,9 @@ use crate::{Class, Classify, Missing, ObjectKind, Remedy, Verdict};
 impl Classify for rusqlite::Error {
     #[inline]
     fn verdict(&self) -> Option<Verdict<'_>> {
-        match self {
-            Self::SqliteFailure(error, text) => Some(by_code(error.extended_code, text.as_deref())),
-            Self::SqlInputError { error, msg, .. } => Some(by_code(error.extended_code, Some(msg))),
-            other => by_variant(other),
+        match coded(self) {
+            Some((code, text)) => Some(by_code(code, text, 0)),
+            None => by_variant(self, 0),
         }
     }
 }
@@ -46,80 +48,89 @@ impl Classify for rusqlite::Error {
 /// ```
 impl Classify for ffi::Error {
     fn verdict(&self) -> Option<Verdict<'_>> {
-        Some(by_code(self.extended_code, None))
+        Some(by_code(self.extended_code, None, 0))
     }
 }
 
-/// What is known of one error of a chain, and of the one above it.
+/// The result code, and SQLite's message.
 #[inline]
-pub(crate) fn opinion<'e>(
-    node: &'e (dyn Error + 'static),
-    parent: Option<&'e (dyn Error + 'static)>,
-) -> Option<Verdict<'e>> {
-    if let Some(error) = node.downcast_ref::<rusqlite::Error>() {
-        return error.verdict();
+pub(crate) fn coded(error: &rusqlite::Error) -> Option<(i32, Option<&str>)> {
+    match error {
+        rusqlite::Error::SqliteFailure(error, text) => Some((error.extended_code, text.as_deref())),
+        rusqlite::Error::SqlInputError { error, msg, .. } => Some((error.extended_code, Some(msg))),
+        _ => None,
     }
-    let error = node.downcast_ref::<ffi::Error>()?;
-    Some(under_wrapper(error.extended_code, parent))
 }
 
 /// The code was reached without passing a `rusqlite::Error`: the wrapper above hides it, but shows its text.
 #[cold]
-fn under_wrapper<'e>(code: i32, parent: Option<&'e (dyn Error + 'static)>) -> Verdict<'e> {
+pub(crate) fn under_wrapper<'e>(
+    code: i32,
+    parent: Option<&'e (dyn Error + 'static)>,
+    depth: u8,
+) -> Verdict<'e> {
     if codes::primary(code) != codes::ERROR {
-        return by_code(code, None);
+        return by_code(code, None, depth);
     }
     let Some(parent) = parent else {
-        return by_code(code, None);
+        return by_code(code, None, depth);
     };
-    let shared = parent.downcast_ref::<Arc<rusqlite::Error>>().map(|e| &**e);
-    let boxed = || parent.downcast_ref::<Box<rusqlite::Error>>().map(|e| &**e);
+    let shared = cast::<Arc<rusqlite::Error>>(parent).map(|e| &**e);
+    let boxed = || cast::<Box<rusqlite::Error>>(parent).map(|e| &**e);
     shared
         .or_else(boxed)
         .and_then(Classify::verdict)
         .or_else(|| glued::read(parent, code))
-        .unwrap_or_else(|| by_code(code, None))
+        .map_or_else(|| by_code(code, None, depth), |verdict| verdict.at(depth))
 }
 
-#[inline]
-fn by_code(code: i32, text: Option<&str>) -> Verdict<'_> {
-    if codes::primary(code) == codes::ERROR
-        && let Some(said) = text.and_then(message::read)
-    {
-        return said.verdict(code);
+/// The verdict on a code, and under primary code 1 on the message.
+pub(crate) fn by_code(code: i32, text: Option<&str>, depth: u8) -> Verdict<'_> {
+    if codes::primary(code) == codes::ERROR {
+        if let Some(said) = text.and_then(message::frequent) {
+            return said.verdict(code, depth);
+        }
+        if let Some(said) = text.and_then(message::other) {
+            return said.verdict(code, depth);
+        }
     }
-    let row = codes::look_up(code);
-    Verdict::new(row.class, row.remedy)
-        .with_rule(row.rule)
-        .with_code(code)
+    Verdict::of(codes::look_up(code), depth).with_code(code)
 }
 
 /// Errors without a result code. What is not listed has no opinion of its own; its cause may have one.
-fn by_variant(error: &rusqlite::Error) -> Option<Verdict<'_>> {
+pub(crate) fn by_variant(error: &rusqlite::Error, depth: u8) -> Option<Verdict<'_>> {
     use rusqlite::Error as E;
-    let (class, remedy, rule) = match error {
+    static NAME: Row = Row::new(
+        Class::SchemaDrift,
+        Remedy::Repair,
+        "rusqlite/InvalidColumnName",
+    );
+    static INDEX: Row = Row::new(
+        Class::SchemaDrift,
+        Remedy::Repair,
+        "rusqlite/InvalidColumnIndex",
+    );
+    static NO_ROW: Row = Row::new(Class::Missing, Remedy::GiveUp, "rusqlite/no row");
+    static ROW_COUNT: Row = Row::new(Class::Constraint, Remedy::GiveUp, "rusqlite/row count");
+    static VALUE: Row = Row::new(Class::BadData, Remedy::ExternalFix, "rusqlite/value");
+    static CALL: Row = Row::new(Class::Misuse, Remedy::GiveUp, "rusqlite/call");
+    static THREADS: Row = Row::new(
+        Class::Unsupported,
+        Remedy::GiveUp,
+        "rusqlite/single-threaded",
+    );
+    let row = match error {
         E::InvalidColumnName(name) => {
             let column = Missing::new(ObjectKind::Column, name.as_str());
-            let drift = Verdict::new(Class::SchemaDrift, Remedy::Repair);
-            return Some(
-                drift
-                    .with_rule("rusqlite/InvalidColumnName")
-                    .with_missing(column),
-            );
+            return Some(Verdict::of(&NAME, depth).with_missing(column));
         }
-        E::InvalidColumnIndex(_) => (
-            Class::SchemaDrift,
-            Remedy::Repair,
-            "rusqlite/InvalidColumnIndex",
-        ),
-        E::QueryReturnedNoRows => (Class::Missing, Remedy::GiveUp, "rusqlite/no row"),
-        E::QueryReturnedMoreThanOneRow | E::StatementChangedRows(_) => {
-            (Class::Constraint, Remedy::GiveUp, "rusqlite/row count")
-        }
+        E::InvalidColumnIndex(_) => &INDEX,
+        E::QueryReturnedNoRows => &NO_ROW,
+        E::QueryReturnedMoreThanOneRow | E::StatementChangedRows(_) => &ROW_COUNT,
         E::InvalidColumnType(..)
         | E::FromSqlConversionFailure(..)
         | E::IntegralValueOutOfRange(..)
-        | E::Utf8Error(..) => (Class::BadData, Remedy::ExternalFix, "rusqlite/value"),
+        | E::Utf8Error(..) => &VALUE,
         E::ToSqlConversionFailure(_)
         | E::NulError(_)
         | E::InvalidParameterName(_)
@@ -129,13 +140,9 @@ fn by_variant(error: &rusqlite::Error) -> Option<Verdict<'_>> {
         | E::Empty
         | E::InvalidQuery
         | E::MultipleStatement
-        | E::InvalidDatabaseIndex(_) => (Class::Misuse, Remedy::GiveUp, "rusqlite/call"),
-        E::SqliteSingleThreadedMode => (
-            Class::Unsupported,
-            Remedy::GiveUp,
-            "rusqlite/single-threaded",
-        ),
+        | E::InvalidDatabaseIndex(_) => &CALL,
+        E::SqliteSingleThreadedMode => &THREADS,
         _ => return None,
     };
-    Some(Verdict::new(class, remedy).with_rule(rule))
+    Some(Verdict::of(row, depth))
 }

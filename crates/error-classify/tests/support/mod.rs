@@ -10,7 +10,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::{Batch, Connection};
 
-pub(crate) const GOLDEN: &str = include_str!("../golden/sqlite-3.54.txt");
+const GOLDEN: &str = include_str!("../golden/sqlite-3.54.txt");
+
+/// What older versions say otherwise: the versions below the first number, and the entries. `-` for a message: no error there.
+const OLDER: &[(i32, &str)] = &[(3_041_000, include_str!("../golden/sqlite-3.40.txt"))];
 
 const SCHEMA: &str = "
     CREATE TABLE t(a, b); CREATE TABLE u(a); CREATE INDEX i ON t(a); CREATE VIEW vbad AS SELECT missing FROM u;
@@ -25,15 +28,25 @@ const SCHEMA: &str = "
     CREATE TABLE forged(a);
     CREATE TRIGGER f AFTER INSERT ON forged BEGIN SELECT RAISE(ABORT, 'no such column: x'); END;
     CREATE TABLE task(title);
-    CREATE TRIGGER g AFTER INSERT ON task BEGIN SELECT RAISE(ABORT, NEW.title); END;
     CREATE VIRTUAL TABLE ft USING fts5(body);
 ";
+
+/// A trigger that says what the row says. Older than 3.47, SQLite knows only a fixed text there.
+const FORGER: &str =
+    "CREATE TRIGGER g AFTER INSERT ON task BEGIN SELECT RAISE(ABORT, NEW.title); END";
+const FORGER_SINCE: i32 = 3_047_000;
 
 /// With double-quoted strings off, so that a missing quoted column is an error and no text.
 pub(crate) fn database() -> rusqlite::Result<Connection> {
     let db = Connection::open_in_memory()?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    // Both are matters of how SQLite was built.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, true)?;
+    db.pragma_update(None, "foreign_keys", true)?;
     db.execute_batch(SCHEMA)?;
+    if rusqlite::version_number() >= FORGER_SINCE {
+        db.execute_batch(FORGER)?;
+    }
     Ok(db)
 }
 
@@ -48,13 +61,40 @@ pub(crate) fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// One entry of the golden file: a statement, SQLite's message, and our verdict.
+#[derive(Clone, Copy)]
 pub(crate) struct Golden {
     pub(crate) sql: &'static str,
     pub(crate) message: &'static str,
     pub(crate) verdict: &'static str,
 }
 
+/// The entries that hold for the SQLite that is linked.
 pub(crate) fn golden() -> Vec<Golden> {
+    let mut entries = read(GOLDEN);
+    for (below, text) in OLDER {
+        if rusqlite::version_number() < *below {
+            for other in read(text) {
+                let entry = entries.iter_mut().find(|entry| entry.sql == other.sql);
+                *entry.expect("every difference is one from an entry") = other;
+            }
+        }
+    }
+    entries.retain(|entry| entry.message != "-");
+    entries
+}
+
+/// All entries, and what older versions say otherwise.
+pub(crate) fn differences() -> impl Iterator<Item = (Golden, Golden)> {
+    let older = OLDER.iter().flat_map(|(_, text)| read(text));
+    older.filter_map(|other| {
+        let entry = read(GOLDEN)
+            .into_iter()
+            .find(|entry| entry.sql == other.sql)?;
+        Some((entry, other))
+    })
+}
+
+fn read(text: &'static str) -> Vec<Golden> {
     let entry = |block: &'static str| {
         let mut lines = block.lines().filter(|line| !line.starts_with('#'));
         let mut line = || lines.next().unwrap_or_default().trim();
@@ -64,7 +104,7 @@ pub(crate) fn golden() -> Vec<Golden> {
             verdict: line(),
         }
     };
-    GOLDEN.split("\n\n").map(entry).collect()
+    text.trim_end().split("\n\n").map(entry).collect()
 }
 
 pub(crate) fn error_of(sql: &str) -> Result<rusqlite::Error, Box<dyn Error>> {

@@ -4,10 +4,14 @@
 use std::time::Duration;
 
 use crate::outcome::Outcome;
+#[cfg(feature = "async")]
+use crate::sync::MutexGuard;
 use crate::sync::{
     AtomicBool, Condvar, Mutex, Ordering, ThreadId, current, lock, wait_timeout_while, wait_while,
 };
 use crate::waiter::Waited;
+#[cfg(feature = "async")]
+use crate::wakers::Wakers;
 
 /// How a granted turn ended.
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +29,14 @@ pub(crate) struct Flight {
 }
 
 #[derive(Debug)]
-struct Log {
+pub(crate) struct Log {
     /// The thread that is inside the repair.
     runner: Option<ThreadId>,
     /// Invariant: once it is `Some` it never changes, so all waiters are told the same.
     end: Option<End>,
+    /// Who is to be woken beside the threads at `landed`.
+    #[cfg(feature = "async")]
+    pub(crate) wakers: Wakers,
 }
 
 // ===== impl Flight =====
@@ -40,6 +47,8 @@ impl Flight {
             log: Mutex::new(Log {
                 runner: None,
                 end: None,
+                #[cfg(feature = "async")]
+                wakers: Wakers::default(),
             }),
             landed: Condvar::new(),
             rearmed: AtomicBool::new(false),
@@ -56,8 +65,12 @@ impl Flight {
         let mut log = lock(&self.log);
         debug_assert!(log.end.is_none(), "a turn ends once");
         log.end = Some(end);
+        #[cfg(feature = "async")]
+        let wakers = std::mem::take(&mut log.wakers);
         drop(log);
         self.landed.notify_all();
+        #[cfg(feature = "async")]
+        wakers.wake_all();
     }
 
     pub(crate) fn wait(&self) -> Waited {
@@ -78,6 +91,11 @@ impl Flight {
         log.answer(me)
     }
 
+    #[cfg(feature = "async")]
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        lock(&self.log)
+    }
+
     pub(crate) fn rearm(&self) {
         self.rearmed.store(true, Ordering::Relaxed);
     }
@@ -89,7 +107,7 @@ impl Flight {
 
 impl Log {
     /// What a waiter on thread `me` can be told now.
-    fn answer(&self, me: ThreadId) -> Option<Waited> {
+    pub(crate) fn answer(&self, me: ThreadId) -> Option<Waited> {
         match self.end {
             Some(End::Settled(outcome)) => Some(Waited::Settled(outcome)),
             Some(End::Forfeited) => Some(Waited::Forfeited),

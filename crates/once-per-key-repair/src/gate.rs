@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::num::NonZeroU8;
 
 use hashbrown::Equivalent;
 
@@ -13,6 +14,8 @@ use crate::table::Table;
 use crate::turn::Turn;
 
 /// Lets one caller repair a key, once, and tells everyone else how it went.
+///
+/// More than once, but never two at a time, with [`with_budget`](Self::with_budget).
 ///
 /// Make one per process (a `static`, or a field of whatever owns the things that break) and share it by reference. For a
 /// `static` take a hasher that needs no seed at run time:
@@ -32,6 +35,7 @@ use crate::turn::Turn;
 pub struct RepairGate<K, S = RandomState> {
     table: Table<K>,
     hasher: S,
+    budget: NonZeroU8,
 }
 
 // ===== impl RepairGate =====
@@ -63,6 +67,7 @@ impl<K, S> RepairGate<K, S> {
         Self {
             table: Table::new(),
             hasher,
+            budget: NonZeroU8::MIN,
         }
     }
 
@@ -72,7 +77,36 @@ impl<K, S> RepairGate<K, S> {
         Self {
             table: Table::new(),
             hasher,
+            budget: NonZeroU8::MIN,
         }
+    }
+
+    /// This gate with up to `attempts` turns for each key, one after the other; without it there is one. It counts for keys that
+    /// are first seen from now on.
+    ///
+    /// Every turn counts, also one whose repair returned `Ok`: whoever enters again after that has found the thing broken
+    /// again, and a repair that does not help must end as surely as one that fails. Nothing but [`rearm`](Self::rearm) and
+    /// [`retain`](Self::retain) gives attempts back.
+    ///
+    /// With several attempts look again before the run, and [`forfeit`](crate::Permit::forfeit) if the thing is whole: a
+    /// caller may have found it broken before another one's repair, and enter after it.
+    ///
+    /// ```
+    /// use std::num::NonZeroU8;
+    /// use once_per_key_repair::{Outcome, RepairGate, Turn};
+    ///
+    /// let gate = RepairGate::<u32>::new().with_budget(NonZeroU8::new(3).unwrap());
+    /// for n in 1..=3 {
+    ///     let Turn::Yours(permit) = gate.enter(&7) else { unreachable!() };
+    ///     assert_eq!(permit.attempt(), n);
+    ///     permit.run(|_token| Err::<(), _>("no answer")).unwrap_err();
+    /// }
+    /// assert!(matches!(gate.enter(&7), Turn::Spent(Outcome::Failed)));
+    /// ```
+    #[must_use]
+    pub const fn with_budget(mut self, attempts: NonZeroU8) -> Self {
+        self.budget = attempts;
+        self
     }
 
     /// The number of keys that take memory, whatever their state.
@@ -97,8 +131,8 @@ impl<K, S> RepairGate<K, S> {
 }
 
 impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
-    /// Asks for the turn to repair `key`. Never blocks on a repair, and grants at most one turn until the key is re-armed or
-    /// forgotten.
+    /// Asks for the turn to repair `key`. Never blocks on a repair, and grants at most one turn, or as many as the
+    /// [budget](Self::with_budget) has, until the key is re-armed or forgotten.
     ///
     /// The key is cloned when it is first seen, and only then. (When two threads bring a new key at the same moment both may
     /// clone it, and one clone is thrown away.)
@@ -153,14 +187,19 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        // Two look-ups for whoever may repair, so that the many who may not pay for one and count no reference.
-        match self.outcome(key) {
-            Some(outcome) => Turn::Spent(outcome),
-            None => Turn::claim(self.slot(key, make)),
+        // The many who may not repair count no reference.
+        let found = self.table.find(key, &self.hasher, |slot| {
+            slot.outcome().ok_or_else(|| Arc::clone(slot))
+        });
+        match found {
+            Some(Ok(outcome)) => Turn::Spent(outcome),
+            Some(Err(slot)) => Turn::claim(slot),
+            None => Turn::claim(self.insert(key, make)),
         }
     }
 
-    /// How the key's one repair ended; `None` if it never ran, is running, or was re-armed.
+    /// How the key's one repair ended, or the last that the budget allows; `None` while [`enter`](Self::enter) would not
+    /// answer [`Turn::Spent`].
     ///
     /// ```
     /// # use once_per_key_repair::{Outcome, RepairGate};
@@ -180,8 +219,8 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
             .flatten()
     }
 
-    /// Allows one more turn. For an operator, or for whoever knows that the world has changed: a loop that re-arms on failure is
-    /// a repair loop.
+    /// Allows one more turn, or the whole budget again. For an operator, or for whoever knows that the world has changed: a loop
+    /// that re-arms on failure is a repair loop.
     ///
     /// A permit that is out keeps its turn, and its waiters hear its outcome; the new turn is free only after it. So two repairs of one
     /// key never run at once.
@@ -222,7 +261,8 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     where
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
-        Handle::new(self.slot(key, Q::to_owned))
+        let found = self.table.find(key, &self.hasher, Arc::clone);
+        Handle::new(found.unwrap_or_else(|| self.insert(key, Q::to_owned)))
     }
 
     /// Forgets the keys that `keep` refuses, for instance of things that are gone. A forgotten key is untried again.
@@ -241,21 +281,20 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     /// assert!(matches!(gate.enter("gone"), Turn::Yours(_)));
     /// ```
     pub fn retain(&self, mut keep: impl FnMut(&K) -> bool) {
-        let mut refused = self.table.all();
-        refused.retain(|slot| !keep(slot.key()));
-        self.table.forget(&refused, &self.hasher);
-        // The last of a key is dropped here, outside the lock.
-        drop(refused);
+        // All of them first: `keep` is not asked about a key that it brings itself.
+        let shards: Vec<_> = self.table.shards().iter().map(|s| (s, s.all())).collect();
+        for (shard, mut refused) in shards {
+            refused.retain(|slot| !keep(slot.key()));
+            if !refused.is_empty() {
+                shard.forget(&refused, &self.hasher);
+            }
+            // The last of a key is dropped here, outside the lock.
+        }
     }
 
     #[cold]
-    fn slot<Q>(&self, key: &Q, make: impl FnOnce(&Q) -> K) -> Arc<Slot<K>>
-    where
-        Q: ?Sized + Hash + Equivalent<K>,
-    {
-        self.table
-            .find(key, &self.hasher, Arc::clone)
-            .unwrap_or_else(|| self.table.insert(make(key), &self.hasher))
+    fn insert<Q: ?Sized>(&self, key: &Q, make: impl FnOnce(&Q) -> K) -> Arc<Slot<K>> {
+        self.table.insert(make(key), self.budget, &self.hasher)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How the one repair of a key ended. It stays until the key is re-armed or forgotten.
+/// How a repair of a key ended. The outcome of the last that was allowed stays until the key is re-armed or forgotten.
 ///
 /// With the feature `serde` it is written as its [`as_str`](Self::as_str).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,9 @@ pub enum Outcome {
     /// The permit was dropped and no repair ran. That counts as the one attempt, too: a caller that is cancelled between
     /// two steps must not re-arm the key in silence.
     Abandoned,
+    /// [`Permit::record`](crate::Permit::record) found that all attempts had been made before, for instance by earlier
+    /// processes. No repair ran, and none will.
+    Exhausted,
 }
 
 impl Outcome {
@@ -37,16 +40,18 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Panicked => "panicked",
             Self::Abandoned => "abandoned",
+            Self::Exhausted => "exhausted",
         }
     }
 
-    /// Never 0: that is "no outcome".
+    /// Never 0, which is "no outcome", and below 0x80, which has a meaning of its own.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Repaired => 1,
             Self::Failed => 2,
             Self::Panicked => 3,
             Self::Abandoned => 4,
+            Self::Exhausted => 5,
         }
     }
 
@@ -56,6 +61,7 @@ impl Outcome {
             2 => Some(Self::Failed),
             3 => Some(Self::Panicked),
             4 => Some(Self::Abandoned),
+            5 => Some(Self::Exhausted),
             _ => None,
         }
     }
@@ -71,11 +77,11 @@ impl fmt::Display for Outcome {
 #[must_use = "only `Ready` and `AfterFlight` changed something"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rearmed {
-    /// The key was spent with this outcome; its next turn is free now.
+    /// At least one attempt had been made, and the last ended so; all attempts are free again.
     Ready(Outcome),
-    /// A permit is out. It keeps its turn, and the next turn is free once it has ended. Asking again before that changes nothing.
+    /// A permit is out. It keeps its turn, and all attempts are free once it has ended. Asking again before that changes nothing.
     AfterFlight,
-    /// Nothing to re-arm: the key's turn is still unspent.
+    /// Nothing to re-arm: no attempt has been made.
     Unspent,
 }
 
@@ -92,7 +98,8 @@ mod tests {
                 Outcome::Repaired,
                 Outcome::Failed,
                 Outcome::Panicked,
-                Outcome::Abandoned
+                Outcome::Abandoned,
+                Outcome::Exhausted,
             ]
         );
         for outcome in known {

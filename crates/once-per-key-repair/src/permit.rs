@@ -1,4 +1,4 @@
-//! The right to repair one key once, and the proof of it that a repair asks for.
+//! The right to repair one key once.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,11 +7,14 @@ use crate::flight::{End, Flight};
 use crate::outcome::Outcome;
 use crate::slot::Slot;
 use crate::sync::Arc;
+use crate::token::Token;
 
 /// The right to repair one key once; only a gate makes one.
 ///
 /// Use it with [`run`](Self::run), or give it back with [`forfeit`](Self::forfeit). Dropped, it spends the turn as
-/// [`Outcome::Abandoned`]. It may be sent to another thread and run there.
+/// [`Outcome::Abandoned`]. It may be sent to another thread and run there. Before the run it can be made stronger:
+/// `lock` (with the feature `interprocess`) keeps other processes out, and [`record`](Self::record) counts the attempt beyond
+/// the life of this one; in this order, as the lock's second look may find that there is nothing to attempt.
 ///
 /// `std::mem::forget` is the one hole: a forgotten permit leaves its key in flight until the process ends.
 ///
@@ -26,7 +29,7 @@ use crate::sync::Arc;
 /// ```compile_fail,E0624
 /// use once_per_key_repair::Permit;
 /// fn forge() -> Permit<'static, u32> {
-///     Permit::new(todo!(), todo!())
+///     Permit::new(todo!(), todo!(), 1)
 /// }
 /// ```
 /// or used again after its run:
@@ -58,6 +61,10 @@ use crate::sync::Arc;
 pub struct Permit<'g, K> {
     slot: Arc<Slot<K>>,
     flight: Arc<Flight>,
+    attempt: u32,
+    /// Held until the turn ends.
+    #[cfg(feature = "interprocess")]
+    lock: Option<crate::lock::Held>,
     /// What the turn ends as if the permit is dropped now; `None` once it has ended.
     pending: Option<Outcome>,
     gate: PhantomData<&'g ()>,
@@ -66,10 +73,13 @@ pub struct Permit<'g, K> {
 // ===== impl Permit =====
 
 impl<K> Permit<'_, K> {
-    pub(crate) fn new(slot: Arc<Slot<K>>, flight: Arc<Flight>) -> Self {
+    pub(crate) fn new(slot: Arc<Slot<K>>, flight: Arc<Flight>, attempt: u32) -> Self {
         Self {
             slot,
             flight,
+            attempt,
+            #[cfg(feature = "interprocess")]
+            lock: None,
             pending: Some(Outcome::Abandoned),
             gate: PhantomData,
         }
@@ -104,15 +114,13 @@ impl<K> Permit<'_, K> {
         // From here on a drop means that the stack unwinds through this frame.
         self.pending = Some(Outcome::Panicked);
         self.flight.run_here();
-        let result = repair(Token {
-            key: self.slot.key(),
-        });
+        let result = repair(Token::new(self.slot.key(), self.attempt));
         let outcome = if result.is_ok() {
             Outcome::Repaired
         } else {
             Outcome::Failed
         };
-        self.end(End::Settled(outcome));
+        self.settle(outcome);
         result
     }
 
@@ -130,7 +138,7 @@ impl<K> Permit<'_, K> {
     /// assert_eq!(gate.outcome("a"), None);
     /// assert!(matches!(gate.enter("a"), Turn::Yours(_)));
     /// ```
-    pub fn forfeit(self) {
+    pub fn forfeit(mut self) {
         self.end(End::Forfeited);
     }
 
@@ -147,16 +155,46 @@ impl<K> Permit<'_, K> {
         self.slot.key()
     }
 
-    fn end(mut self, end: End) {
+    /// Which attempt this is since the key was armed, from 1. After [`record`](Self::record) it is the ledger's count.
+    ///
+    /// ```
+    /// # use once_per_key_repair::{RepairGate, Turn};
+    /// let gate = RepairGate::<u32>::new();
+    /// let Turn::Yours(permit) = gate.enter(&7) else { unreachable!() };
+    /// assert_eq!(permit.attempt(), 1);
+    /// ```
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(crate) fn count_as(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+
+    /// Ends the turn without giving it back.
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        self.end(End::Settled(outcome));
+    }
+
+    #[cfg(feature = "interprocess")]
+    pub(crate) fn keep_lock(&mut self, lock: crate::lock::Held) {
+        self.lock = Some(lock);
+    }
+
+    fn end(&mut self, end: End) {
         self.pending = None;
+        // First, so that whoever has the next turn in this process does not find the lock busy.
+        #[cfg(feature = "interprocess")]
+        drop(self.lock.take());
         self.slot.end(&self.flight, end);
     }
 }
 
 impl<K> Drop for Permit<'_, K> {
     fn drop(&mut self) {
-        if let Some(outcome) = self.pending.take() {
-            self.slot.end(&self.flight, End::Settled(outcome));
+        if let Some(outcome) = self.pending {
+            self.end(End::Settled(outcome));
         }
     }
 }
@@ -165,68 +203,7 @@ impl<K: fmt::Debug> fmt::Debug for Permit<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("key", self.key())
+            .field("attempt", &self.attempt)
             .finish_non_exhaustive()
-    }
-}
-
-/// Proof, inside [`Permit::run`], that this key may be repaired now. A repair function takes it by value.
-///
-/// The key comes from the token, so a permit for one key cannot repair another. A token may be sent to another thread, but not
-/// out of the run.
-///
-/// A repair cannot be called without one:
-/// ```compile_fail,E0061
-/// use once_per_key_repair::Token;
-/// fn repair(token: Token<'_, u32>) -> Result<(), ()> { Ok(()) }
-/// let _ = repair();
-/// ```
-/// or with a key in its place:
-/// ```compile_fail,E0308
-/// use once_per_key_repair::Token;
-/// fn repair(token: Token<'_, u32>) -> Result<(), ()> { Ok(()) }
-/// let _ = repair(7);
-/// ```
-/// or with one made by hand:
-/// ```compile_fail,E0451
-/// use once_per_key_repair::Token;
-/// let _ = Token { key: &7 };
-/// ```
-/// or twice with the same one:
-/// ```compile_fail,E0382
-/// use once_per_key_repair::{Permit, Token};
-/// fn repair(token: Token<'_, u32>) -> Result<(), ()> { Ok(()) }
-/// fn both(permit: Permit<'_, u32>) {
-///     let _ = permit.run(|token| repair(token).and(repair(token)));
-/// }
-/// ```
-/// and it cannot be kept:
-/// ```compile_fail
-/// use once_per_key_repair::{Permit, Token};
-/// fn keep<'g>(permit: Permit<'g, u32>) -> Result<Token<'g, u32>, ()> {
-///     permit.run(|token| Ok(token))
-/// }
-/// ```
-pub struct Token<'p, K> {
-    key: &'p K,
-}
-
-impl<'p, K> Token<'p, K> {
-    /// The key to repair.
-    ///
-    /// ```
-    /// # use once_per_key_repair::{RepairGate, Turn};
-    /// let gate = RepairGate::<u32>::new();
-    /// let Turn::Yours(permit) = gate.enter(&7) else { unreachable!() };
-    /// assert_eq!(permit.run(|token| Ok::<_, ()>(*token.key())), Ok(7));
-    /// ```
-    #[must_use]
-    pub fn key(&self) -> &'p K {
-        self.key
-    }
-}
-
-impl<K: fmt::Debug> fmt::Debug for Token<'_, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("key", self.key).finish()
     }
 }

@@ -3,40 +3,52 @@
 //! | from | by | to |
 //! |---|---|---|
 //! | untried | `claim` | in flight |
-//! | in flight | `end(Settled)` | spent; untried if it was re-armed meanwhile |
-//! | in flight | `end(Forfeited)` | untried |
-//! | spent | `rearm`, `forget` | untried |
+//! | in flight | `end(Settled)` | spent, or untried with one attempt less; untried with all of them if it was re-armed meanwhile |
+//! | in flight | `end(Settled(Exhausted))` | spent, whatever was left; untried if it was re-armed meanwhile |
+//! | in flight | `end(Forfeited)` | untried as before; with all attempts if it was re-armed meanwhile |
+//! | spent, or untried with fewer attempts | `rearm`, `forget` | untried with all attempts |
 //!
 //! Every other pair changes nothing, except that `rearm` in flight leaves its mark on the flight.
 
+use std::num::NonZeroU8;
+
 use crate::flight::{End, Flight};
 use crate::outcome::{Outcome, Rearmed};
-use crate::sync::{Arc, AtomicU8, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicU16, Mutex, Ordering, lock};
 
 #[derive(Debug)]
 pub(crate) struct Slot<K> {
     key: K,
-    /// The outcome's code, 0 when not spent. Written only under `flight`'s lock; read without it.
-    spent: AtomicU8,
-    /// The turn that is out. Invariant: never `Some` while `spent` is not 0, and replaced by another only through `None`.
+    /// A [`Tally`]. Written only under `flight`'s lock; read without it.
+    tally: AtomicU16,
+    /// The attempts that an arming allows.
+    budget: NonZeroU8,
+    /// The turn that is out. Invariant: never `Some` while the key is spent, and replaced by another only through `None`.
     flight: Mutex<Option<Arc<Flight>>>,
 }
 
 /// What a claim came to.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    Granted(Arc<Flight>),
+    /// The turn, and which attempt it is since the key was armed.
+    Granted(Arc<Flight>, u32),
     Busy(Arc<Flight>),
     Spent(Outcome),
 }
 
+/// The attempts since the key was armed, and how the last of them ended; in one word, so that one load tells whether the
+/// key is spent. The high byte counts, the low byte is the outcome's code, with [`LEFT`](Self::LEFT) while more may follow.
+#[derive(Clone, Copy)]
+struct Tally(u16);
+
 // ===== impl Slot =====
 
 impl<K> Slot<K> {
-    pub(crate) fn new(key: K) -> Self {
+    pub(crate) fn new(key: K, budget: NonZeroU8) -> Self {
         Self {
             key,
-            spent: AtomicU8::new(0),
+            tally: AtomicU16::new(Tally::NONE.0),
+            budget,
             flight: Mutex::new(None),
         }
     }
@@ -44,7 +56,8 @@ impl<K> Slot<K> {
     pub(crate) fn claim(&self) -> Claim {
         let mut flight = lock(&self.flight);
         // Asked under the lock: the turn may have ended since the caller last looked.
-        if let Some(outcome) = self.outcome() {
+        let tally = self.tally();
+        if let Some(outcome) = tally.spent() {
             return Claim::Spent(outcome);
         }
         if let Some(flight) = &*flight {
@@ -52,19 +65,20 @@ impl<K> Slot<K> {
         }
         let granted = Arc::new(Flight::new());
         *flight = Some(Arc::clone(&granted));
-        Claim::Granted(granted)
+        Claim::Granted(granted, u32::from(tally.made()) + 1)
     }
 
     /// Ends the turn that is out. `flight` is that turn: only its permit calls this, and only once.
     pub(crate) fn end(&self, flight: &Flight, end: End) {
         let mut current = lock(&self.flight);
         *current = None;
-        if let End::Settled(outcome) = end
-            && !flight.is_rearmed()
-        {
-            // Release: whoever sees the outcome also sees what the repair did.
-            self.spent.store(outcome.code(), Ordering::Release);
-        }
+        let tally = match end {
+            _ if flight.is_rearmed() => Tally::NONE,
+            End::Settled(outcome) => self.tally().and(outcome, self.budget),
+            End::Forfeited => self.tally(),
+        };
+        // Release: whoever sees the outcome also sees what the repair did.
+        self.tally.store(tally.0, Ordering::Release);
         drop(current);
         // Last, so that a waiter that wakes and enters again meets the new state.
         flight.land(end);
@@ -76,35 +90,75 @@ impl<K> Slot<K> {
             flight.rearm();
             return Rearmed::AfterFlight;
         }
-        match self.outcome() {
+        match self.tally().last() {
             Some(outcome) => {
-                self.spent.store(0, Ordering::Release);
+                self.tally.store(Tally::NONE.0, Ordering::Release);
                 Rearmed::Ready(outcome)
             }
             None => Rearmed::Unspent,
         }
     }
 
-    /// Makes a spent key untried. A turn that is out is not touched: its key has no outcome to lose.
+    /// Gives back all attempts, unless a turn is out: that one is still to be counted.
     pub(crate) fn forget(&self) {
-        let _ordered = lock(&self.flight);
-        self.spent.store(0, Ordering::Release);
+        if lock(&self.flight).is_none() {
+            self.tally.store(Tally::NONE.0, Ordering::Release);
+        }
     }
 
     pub(crate) fn key(&self) -> &K {
         &self.key
     }
 
-    /// One load; says nothing about a turn that is out.
+    /// How the last attempt ended, if no more may follow. One load; says nothing about a turn that is out.
     #[inline]
     pub(crate) fn outcome(&self) -> Option<Outcome> {
-        Outcome::from_code(self.spent.load(Ordering::Acquire))
+        self.tally().spent()
+    }
+
+    #[inline]
+    fn tally(&self) -> Tally {
+        Tally(self.tally.load(Ordering::Acquire))
+    }
+}
+
+// ===== impl Tally =====
+
+impl Tally {
+    const NONE: Self = Self(0);
+    /// No outcome's code has this bit.
+    const LEFT: u8 = 0x80;
+
+    /// With one more attempt that ended so.
+    fn and(self, outcome: Outcome, budget: NonZeroU8) -> Self {
+        let made = match outcome {
+            Outcome::Exhausted => budget.get(),
+            _ => self.made().saturating_add(1),
+        };
+        let left = if made < budget.get() { Self::LEFT } else { 0 };
+        Self(u16::from_be_bytes([made, outcome.code() | left]))
+    }
+
+    fn made(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+
+    #[inline]
+    fn spent(self) -> Option<Outcome> {
+        Outcome::from_code(self.0.to_be_bytes()[1])
+    }
+
+    fn last(self) -> Option<Outcome> {
+        Outcome::from_code(self.0.to_be_bytes()[1] & !Self::LEFT)
     }
 }
 
 #[cfg(all(test, not(once_per_key_loom)))]
 mod tests {
-    use super::Slot;
+    use std::num::NonZeroU8;
+
+    use super::{Slot, Tally};
+    use crate::Outcome;
 
     #[test]
     fn a_key_costs_at_most_64_bytes_beyond_itself_at_the_table_s_worst_load() {
@@ -113,5 +167,21 @@ mod tests {
         // A pointer and a control byte per bucket, 16/7 buckets per entry just after the table has doubled.
         let table = (size_of::<usize>() + 1) * 16 / 7;
         assert!(slot + counts + table <= 64, "{slot} + {counts} + {table}");
+    }
+
+    #[test]
+    fn every_budget_lasts_for_exactly_its_attempts() {
+        for budget in 1..=u8::MAX {
+            let budget = NonZeroU8::new(budget).unwrap();
+            let mut tally = Tally::NONE;
+            for made in 0..budget.get() {
+                assert_eq!((tally.made(), tally.spent()), (made, None));
+                tally = tally.and(Outcome::Failed, budget);
+                assert_eq!(tally.last(), Some(Outcome::Failed));
+            }
+            assert_eq!(tally.spent(), Some(Outcome::Failed));
+            let exhausted = Tally::NONE.and(Outcome::Exhausted, budget);
+            assert_eq!(exhausted.spent(), Some(Outcome::Exhausted));
+        }
     }
 }

@@ -1,15 +1,30 @@
-//! Where slots live: one hash table behind one lock. No user code but a key's `Hash` and `Eq` runs under it.
+//! Where slots live: hash tables, each behind its own lock. No user code but a key's `Hash` and `Eq` runs under one.
 
 use std::hash::{BuildHasher, Hash};
+use std::num::NonZeroU8;
 
 use hashbrown::{Equivalent, HashTable};
 
 use crate::slot::Slot;
 use crate::sync::{Arc, RwLock, read, write};
 
-/// Invariant: a slot leaves the table only while nobody else holds it. So whoever holds a slot, be it by a permit or a
-/// handle, holds the one that everybody else finds, and there is never a second one for the same key.
+/// How many tables share the keys, so that threads with different keys seldom meet at one lock's cache line.
+#[cfg(not(all(test, once_per_key_loom)))]
+const SHARDS: usize = 16;
+/// Shards have nothing in common: the model needs one only.
+#[cfg(all(test, once_per_key_loom))]
+const SHARDS: usize = 1;
+
 pub(crate) struct Table<K> {
+    shards: [Shard<K>; SHARDS],
+}
+
+/// Invariant: a slot leaves its table only while nobody else holds it. So whoever holds a slot, be it by a permit or a
+/// handle, holds the one that everybody else finds, and there is never a second one for the same key.
+///
+/// Two cache lines: the processor fetches them in pairs.
+#[repr(align(128))]
+pub(crate) struct Shard<K> {
     slots: RwLock<HashTable<Arc<Slot<K>>>>,
 }
 
@@ -19,7 +34,11 @@ impl<K> Table<K> {
     #[cfg(not(all(test, once_per_key_loom)))]
     pub(crate) const fn new() -> Self {
         Self {
-            slots: RwLock::new(HashTable::new()),
+            shards: [const {
+                Shard {
+                    slots: RwLock::new(HashTable::new()),
+                }
+            }; SHARDS],
         }
     }
 
@@ -27,20 +46,32 @@ impl<K> Table<K> {
     #[cfg(all(test, once_per_key_loom))]
     pub(crate) fn new() -> Self {
         Self {
-            slots: RwLock::new(HashTable::new()),
+            shards: [Shard {
+                slots: RwLock::new(HashTable::new()),
+            }],
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        read(&self.slots).len()
+        self.shards
+            .iter()
+            .map(|shard| read(&shard.slots).len())
+            .sum()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Slot<K>>> {
-        read(&self.slots).iter().cloned().collect()
+    pub(crate) fn shards(&self) -> &[Shard<K>] {
+        &self.shards
+    }
+
+    /// By bits that the table in it does not look at: it takes the lowest for the place and the highest seven for the tag.
+    #[inline]
+    fn shard(&self, hash: u64) -> &Shard<K> {
+        &self.shards[(hash >> 52) as usize % SHARDS]
     }
 }
 
 impl<K: Hash + Eq> Table<K> {
+    /// What `take` makes of the key's slot, under the lock.
     #[inline]
     pub(crate) fn find<Q, T>(
         &self,
@@ -52,25 +83,41 @@ impl<K: Hash + Eq> Table<K> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let hash = hasher.hash_one(key);
-        read(&self.slots)
+        read(&self.shard(hash).slots)
             .find(hash, |slot| key.equivalent(slot.key()))
             .map(take)
     }
 
     /// The key's slot, which another thread may have put there meanwhile.
-    pub(crate) fn insert(&self, key: K, hasher: &impl BuildHasher) -> Arc<Slot<K>> {
+    pub(crate) fn insert(
+        &self,
+        key: K,
+        budget: NonZeroU8,
+        hasher: &impl BuildHasher,
+    ) -> Arc<Slot<K>> {
+        // Hashed anew: what was looked for may have been made into another key.
         let hash = hasher.hash_one(&key);
         // Made before and dropped after the lock is held: a lost race drops its key outside.
-        let fresh = Arc::new(Slot::new(key));
-        let mut slots = write(&self.slots);
+        let fresh = Arc::new(Slot::new(key, budget));
+        let mut slots = write(&self.shard(hash).slots);
         if let Some(slot) = slots.find(hash, |slot| slot.key() == fresh.key()) {
             return Arc::clone(slot);
         }
         slots.insert_unique(hash, Arc::clone(&fresh), |slot| hasher.hash_one(slot.key()));
         fresh
     }
+}
 
-    /// Makes these slots untried, unless their turn is out, and removes those that only the table still holds.
+// ===== impl Shard =====
+
+impl<K> Shard<K> {
+    pub(crate) fn all(&self) -> Vec<Arc<Slot<K>>> {
+        read(&self.slots).iter().cloned().collect()
+    }
+}
+
+impl<K: Hash + Eq> Shard<K> {
+    /// Makes these slots of this shard untried, unless their turn is out, and removes those that only the table still holds.
     pub(crate) fn forget(&self, refused: &[Arc<Slot<K>>], hasher: &impl BuildHasher) {
         let mut slots = write(&self.slots);
         for slot in refused {
@@ -86,6 +133,70 @@ impl<K: Hash + Eq> Table<K> {
         }
         if slots.len() < slots.capacity() / 4 {
             slots.shrink_to(0, |slot| hasher.hash_one(slot.key()));
+        }
+    }
+}
+
+#[cfg(all(test, not(once_per_key_loom)))]
+mod tests {
+    use std::hash::{BuildHasherDefault, DefaultHasher};
+    use std::num::NonZeroU8;
+
+    use super::{Table, read};
+
+    type Hasher = BuildHasherDefault<DefaultHasher>;
+
+    fn full() -> Table<usize> {
+        let table = Table::new();
+        for key in 0..10_000 {
+            table.insert(key, NonZeroU8::MIN, &Hasher::default());
+        }
+        table
+    }
+
+    fn forget(table: &Table<usize>, refuse: impl Fn(usize) -> bool) {
+        for shard in table.shards() {
+            let mut refused = shard.all();
+            refused.retain(|slot| refuse(*slot.key()));
+            shard.forget(&refused, &Hasher::default());
+        }
+    }
+
+    fn sizes(table: &Table<usize>) -> Vec<(usize, usize)> {
+        let tables = table.shards().iter().map(|shard| read(&shard.slots));
+        tables
+            .map(|slots| (slots.len(), slots.capacity()))
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_table_costs_at_most_2_kib() {
+        assert!(size_of::<Table<String>>() <= 2_048);
+    }
+
+    #[test]
+    fn keys_are_spread_over_all_tables() {
+        let sizes = sizes(&full());
+        assert!(
+            sizes.iter().all(|(len, _)| (400..900).contains(len)),
+            "{sizes:?}"
+        );
+    }
+
+    #[test]
+    fn a_table_gives_memory_back_when_most_of_its_keys_are_gone_and_not_before() {
+        let table = full();
+        let before = sizes(&table);
+        forget(&table, |key| key % 5 > 2);
+        for (before, after) in before.into_iter().zip(sizes(&table)) {
+            // The places of those that went may not be free again, but the table has not become smaller.
+            assert!(after.1 > before.1 / 2, "{before:?} {after:?}");
+        }
+        forget(&table, |key| key % 100 > 0);
+        let after = sizes(&table);
+        assert_eq!(after.iter().map(|(len, _)| len).sum::<usize>(), 100);
+        for (len, capacity) in after {
+            assert!(capacity <= 4 * len.max(4), "{len} of {capacity}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub enum Turn<'g, K> {
     Yours(Permit<'g, K>),
     /// Someone has the permit. Come back later, or wait for them.
     InFlight(Waiter<'g, K>),
-    /// The one repair has been made, or tried.
+    /// The one repair has been made, or tried; of several that are allowed, the last. How it ended.
     Spent(Outcome),
 }
 
@@ -40,7 +40,7 @@ impl<K> Turn<'_, K> {
     /// The caller has looked at the outcome first: this is the slower way, under the slot's lock.
     pub(crate) fn claim(slot: Arc<Slot<K>>) -> Self {
         match slot.claim() {
-            Claim::Granted(flight) => Self::Yours(Permit::new(slot, flight)),
+            Claim::Granted(flight, attempt) => Self::Yours(Permit::new(slot, flight, attempt)),
             Claim::Busy(flight) => Self::InFlight(Waiter::new(slot, flight)),
             Claim::Spent(outcome) => Self::Spent(outcome),
         }

@@ -3,6 +3,11 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
+#[cfg(feature = "async")]
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use crate::flight::Flight;
 use crate::outcome::Outcome;
@@ -14,7 +19,9 @@ use crate::sync::Arc;
 /// It belongs to that turn and to no later one: all who wait for a turn are told the same, even if the key is re-armed and
 /// repaired again before they wake. It can be dropped freely.
 ///
-/// Waiting blocks the thread. A loop that must go on does not wait, it comes back at its next round. A wait inside
+/// With the feature `async` it is also a future, for any executor: `waiter.await`. Dropped before its end it leaves no trace.
+///
+/// Waiting otherwise blocks the thread. A loop that must go on does not wait, it comes back at its next round. A wait inside
 /// the very repair it waits for returns [`Waited::Own`] at once. Two waits are not noticed and never end: on a thread that still
 /// holds the permit and has not run it, and in a ring of repairs that wait for each other. Use
 /// [`wait_timeout`](Self::wait_timeout) where that could be.
@@ -22,6 +29,8 @@ use crate::sync::Arc;
 pub struct Waiter<'g, K> {
     slot: Arc<Slot<K>>,
     flight: Arc<Flight>,
+    #[cfg(feature = "async")]
+    seat: crate::wakers::Seat,
     gate: PhantomData<&'g ()>,
 }
 
@@ -43,9 +52,16 @@ impl<K> Waiter<'_, K> {
     pub(crate) fn new(slot: Arc<Slot<K>>, flight: Arc<Flight>) -> Self {
         Self {
             slot,
+            #[cfg(feature = "async")]
+            seat: crate::wakers::Seat::at(Arc::clone(&flight)),
             flight,
             gate: PhantomData,
         }
+    }
+
+    #[cfg(all(test, feature = "async", not(once_per_key_loom)))]
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
     }
 
     /// Blocks until the turn has ended.
@@ -102,6 +118,32 @@ impl<K> Waiter<'_, K> {
     #[must_use]
     pub fn key(&self) -> &K {
         self.slot.key()
+    }
+}
+
+/// With the feature `async`: as [`Waiter::wait`], without blocking the thread.
+///
+/// ```
+/// use std::future::Future;
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+/// use once_per_key_repair::{Outcome, RepairGate, Turn, Waited};
+///
+/// let gate = RepairGate::<String>::new();
+/// let Turn::Yours(permit) = gate.enter("a") else { unreachable!() };
+/// let Turn::InFlight(waiter) = gate.enter("a") else { unreachable!() };
+/// let mut waiter = pin!(waiter);
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert_eq!(waiter.as_mut().poll(&mut cx), Poll::Pending);
+/// permit.run(|_token| Ok::<(), ()>(())).unwrap();
+/// assert_eq!(waiter.poll(&mut cx), Poll::Ready(Waited::Settled(Outcome::Repaired)));
+/// ```
+#[cfg(feature = "async")]
+impl<K> Future for Waiter<'_, K> {
+    type Output = Waited;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited> {
+        self.seat.poll(cx)
     }
 }
 

@@ -92,6 +92,7 @@ fn an_outcome_is_written_as_its_word_and_read_back() {
         Outcome::Failed,
         Outcome::Panicked,
         Outcome::Abandoned,
+        Outcome::Exhausted,
     ];
     for outcome in all {
         let json = serde_json::to_string(&outcome).unwrap();

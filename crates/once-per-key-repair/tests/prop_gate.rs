@@ -1,9 +1,12 @@
-//! Any sequence of calls over a few keys, against a model of four states that anyone can check by reading it.
+//! Any sequence of calls over a few keys, against a model of three states that anyone can check by reading it.
 
+use std::num::NonZeroU8;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use once_per_key_repair::{Handle, Outcome, Permit, Rearmed, RepairGate, Turn, Waited, Waiter};
+use once_per_key_repair::{
+    Handle, Ledger, Outcome, Permit, Rearmed, RepairGate, Turn, Waited, Waiter,
+};
 use proptest::prelude::*;
 
 const KEYS: usize = 3;
@@ -17,6 +20,8 @@ enum Step {
     RunPanic,
     Drop,
     Forfeit,
+    /// Asks a ledger that counts within the bound, beyond it, or not at all.
+    Record(Result<bool, ()>),
     Rearm,
     RearmByHandle,
     /// Forgets the step's key only.
@@ -25,16 +30,27 @@ enum Step {
     LoseHandle,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The attempts since the key was armed are listed by how they ended.
+#[derive(Clone, Debug, PartialEq)]
 enum Model {
-    Untried,
-    InFlight { rearmed: bool },
+    Untried(Vec<Outcome>),
+    InFlight { before: Vec<Outcome>, rearmed: bool },
     Spent(Outcome),
+}
+
+struct Told(Result<bool, ()>);
+
+impl Ledger<String> for Told {
+    type Error = ();
+    fn record(&self, _key: &String) -> Result<u32, ()> {
+        self.0.map(|within| if within { 5 } else { 6 })
+    }
 }
 
 /// One key: the model's view, and what the caller of the gate holds.
 struct Key<'g> {
     name: String,
+    budget: usize,
     model: Model,
     permit: Option<Permit<'g, String>>,
     /// Of the turn that is out now.
@@ -45,27 +61,37 @@ struct Key<'g> {
 impl<'g> Key<'g> {
     /// What a turn is must be what the model says; a permit or waiter is kept.
     fn enter(&mut self, turn: Turn<'g, String>) {
-        match (turn, self.model) {
-            (Turn::Yours(permit), Model::Untried) => {
+        match (turn, &self.model) {
+            (Turn::Yours(permit), Model::Untried(before)) => {
                 assert_eq!(permit.key(), &self.name);
+                assert_eq!(permit.attempt() as usize, before.len() + 1);
                 assert!(self.permit.replace(permit).is_none());
-                self.model = Model::InFlight { rearmed: false };
+                self.model = Model::InFlight {
+                    before: before.clone(),
+                    rearmed: false,
+                };
             }
             (Turn::InFlight(waiter), Model::InFlight { .. }) => self.waiters.push(waiter),
-            (Turn::Spent(outcome), Model::Spent(expected)) => assert_eq!(outcome, expected),
+            (Turn::Spent(outcome), Model::Spent(expected)) => assert_eq!(outcome, *expected),
             (turn, model) => panic!("{turn:?} where the model is {model:?}"),
         }
     }
 
     /// Ends the turn that is out, if one is; `None` stands for a forfeit.
     fn end(&mut self, outcome: Option<Outcome>, how: impl FnOnce(Permit<'g, String>)) {
-        let (Some(permit), Model::InFlight { rearmed }) = (self.permit.take(), self.model) else {
+        let (Some(permit), Model::InFlight { before, rearmed }) =
+            (self.permit.take(), self.model.clone())
+        else {
             return;
         };
         how(permit);
         self.model = match outcome {
-            Some(outcome) if !rearmed => Model::Spent(outcome),
-            _ => Model::Untried,
+            _ if rearmed => Model::Untried(Vec::new()),
+            None => Model::Untried(before),
+            Some(outcome) if outcome == Outcome::Exhausted || before.len() + 1 == self.budget => {
+                Model::Spent(outcome)
+            }
+            Some(outcome) => Model::Untried([before, vec![outcome]].concat()),
         };
         let expected = outcome.map_or(Waited::Forfeited, Waited::Settled);
         for waiter in self.waiters.drain(..) {
@@ -73,11 +99,40 @@ impl<'g> Key<'g> {
         }
     }
 
+    fn record(&mut self, told: Result<bool, ()>) {
+        let record = |permit: Permit<'g, String>| permit.record(&Told(told), 5);
+        match told {
+            // The permit stays; put back as it was, so that the model need not know of the other count.
+            Ok(true) => {
+                if let Some(permit) = self.permit.take() {
+                    let permit = record(permit).unwrap().unwrap();
+                    assert_eq!(permit.attempt(), 5);
+                    self.permit = Some(permit);
+                }
+            }
+            Ok(false) => self.end(Some(Outcome::Exhausted), |permit| {
+                assert!(record(permit).unwrap().is_none());
+            }),
+            Err(()) => self.end(None, |permit| record(permit).map(drop).unwrap_err()),
+        }
+    }
+
     fn rearm(&mut self, answer: Rearmed) {
-        let (expected, next) = match self.model {
-            Model::Untried => (Rearmed::Unspent, Model::Untried),
-            Model::InFlight { .. } => (Rearmed::AfterFlight, Model::InFlight { rearmed: true }),
-            Model::Spent(outcome) => (Rearmed::Ready(outcome), Model::Untried),
+        let (expected, next) = match &self.model {
+            Model::Untried(before) => (
+                before
+                    .last()
+                    .map_or(Rearmed::Unspent, |last| Rearmed::Ready(*last)),
+                Model::Untried(Vec::new()),
+            ),
+            Model::InFlight { before, .. } => (
+                Rearmed::AfterFlight,
+                Model::InFlight {
+                    before: before.clone(),
+                    rearmed: true,
+                },
+            ),
+            Model::Spent(outcome) => (Rearmed::Ready(*outcome), Model::Untried(Vec::new())),
         };
         assert_eq!(answer, expected);
         self.model = next;
@@ -93,7 +148,7 @@ fn step<'g>(gate: &'g RepairGate<String>, key: &mut Key<'g>, step: Step) {
                 .handle
                 .get_or_insert_with(|| gate.handle(key.name.as_str()));
             match key.model {
-                Model::Untried => {
+                Model::Untried(_) => {
                     let Turn::Yours(permit) = handle.enter() else {
                         panic!("untried")
                     };
@@ -118,6 +173,7 @@ fn step<'g>(gate: &'g RepairGate<String>, key: &mut Key<'g>, step: Step) {
         }),
         Step::Drop => key.end(Some(Outcome::Abandoned), drop),
         Step::Forfeit => key.end(None, Permit::forfeit),
+        Step::Record(told) => key.record(told),
         Step::Rearm => {
             let answer = gate.rearm(key.name.as_str());
             key.rearm(answer);
@@ -128,8 +184,8 @@ fn step<'g>(gate: &'g RepairGate<String>, key: &mut Key<'g>, step: Step) {
         }
         Step::Retain => {
             gate.retain(|name| *name != key.name);
-            if let Model::Spent(_) = key.model {
-                key.model = Model::Untried;
+            if key.permit.is_none() {
+                key.model = Model::Untried(Vec::new());
             }
         }
         Step::LoseHandle => key.handle = None,
@@ -158,6 +214,7 @@ fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
         1 => Just(Step::RunPanic),
         1 => Just(Step::Drop),
         1 => Just(Step::Forfeit),
+        1 => prop_oneof![Just(Ok(true)), Just(Ok(false)), Just(Err(()))].prop_map(Step::Record),
         1 => Just(Step::Rearm),
         1 => Just(Step::RearmByHandle),
         1 => Just(Step::Retain),
@@ -170,12 +227,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn any_order_of_calls_does_what_the_model_says_and_forgets_all_in_the_end(steps in steps()) {
-        let gate = RepairGate::<String>::new();
+    fn any_order_of_calls_does_what_the_model_says_and_forgets_all_in_the_end(
+        budget in 1..=3_u8,
+        steps in steps(),
+    ) {
+        let gate = RepairGate::<String>::new().with_budget(NonZeroU8::new(budget).unwrap());
         let mut keys: Vec<Key<'_>> = (0..KEYS)
             .map(|n| Key {
                 name: format!("key-{n}"),
-                model: Model::Untried,
+                budget: usize::from(budget),
+                model: Model::Untried(Vec::new()),
                 permit: None,
                 waiters: Vec::new(),
                 handle: None,

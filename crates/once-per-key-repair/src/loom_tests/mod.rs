@@ -5,7 +5,12 @@
 //! A key comes with a cell that loom watches: two repairs of it at once, or a later one that does not see what an earlier one
 //! did, fail the model.
 
+mod budget;
+#[cfg(feature = "async")]
+mod tasks;
+
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::num::NonZeroU8;
 // Counts for the asserts: loom need not interleave them.
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -28,9 +33,14 @@ struct World {
 
 impl World {
     fn new() -> Arc<Self> {
+        Self::with_budget(1)
+    }
+
+    fn with_budget(attempts: u8) -> Arc<Self> {
         Arc::new(Self {
             // A hasher without a seed: loom wants each run to be the same.
-            gate: RepairGate::with_hasher(BuildHasherDefault::default()),
+            gate: RepairGate::with_hasher(BuildHasherDefault::default())
+                .with_budget(NonZeroU8::new(attempts).unwrap()),
             things: [const { 0 }; KEYS].map(UnsafeCell::new),
             grants: [const { 0 }; KEYS].map(AtomicUsize::new),
         })
@@ -115,9 +125,9 @@ fn three_threads(visit: fn(&World)) {
 #[test]
 fn loom_three_threads_at_one_slot_get_one_grant() {
     loom::model(|| {
-        let shared = Arc::new((Slot::new(0), AtomicUsize::new(0)));
+        let shared = Arc::new((Slot::new(0, NonZeroU8::MIN), AtomicUsize::new(0)));
         let visit = |(slot, grants): &(Slot<u8>, AtomicUsize)| {
-            if let Claim::Granted(flight) = slot.claim() {
+            if let Claim::Granted(flight, _attempt) = slot.claim() {
                 grants.fetch_add(1, Relaxed);
                 slot.end(&flight, End::Settled(Outcome::Repaired));
             }

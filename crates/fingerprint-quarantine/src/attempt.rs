@@ -1,18 +1,19 @@
 //! The right to try a key, and the duty to say how it went.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hash};
 
 use hashbrown::Equivalent;
 
 use crate::admission::{Admission, Reason};
+use crate::answer::Answer;
 use crate::clock::{Clock, Monotonic};
 use crate::core::Core;
 use crate::held::{Held, Recovery};
 use crate::hold::Hold;
-use crate::look::Look;
-use crate::probe::{Looked, Probe};
+use crate::probe::Probe;
 use crate::record::Failure;
-use crate::slot::{Asked, Slot};
+use crate::slot::Slot;
 use crate::sync::Arc;
 
 /// The right to try a key once, from [`Admission::Go`]; say how it went with [`ok`](Self::ok) or [`failed`](Self::failed).
@@ -45,8 +46,19 @@ enum Origin<'q, K, T, Q: ?Sized> {
 
 /// How the caller came in, and so where a first failure is noted.
 pub(crate) enum Door<'q, K, T, Q: ?Sized> {
-    Key(&'q Q, u64),
+    Key(&'q Q, &'q (dyn HashOf<Q> + Sync)),
     Handle(&'q Arc<Slot<K, T>>),
+}
+
+/// A hasher whose type does not matter any more: only a failure has to know a healthy key's hash.
+pub(crate) trait HashOf<Q: ?Sized> {
+    fn hash_of(&self, key: &Q) -> u64;
+}
+
+impl<Q: ?Sized + Hash, S: BuildHasher> HashOf<Q> for S {
+    fn hash_of(&self, key: &Q) -> u64 {
+        self.hash_one(key)
+    }
 }
 
 // ===== impl Attempt =====
@@ -71,6 +83,29 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
         self.stamp.as_ref()
     }
 
+    /// How many keys are in trouble if this attempt fails: those on record, and this one, counted once. For a
+    /// [`FleetGuard`](crate::FleetGuard).
+    ///
+    /// ```
+    /// use fingerprint_quarantine::{Hold, Quarantine};
+    ///
+    /// let quarantine = Quarantine::<u32, u64>::new();
+    /// let first = quarantine.admit_stamped(&1, 1).go().unwrap();
+    /// assert_eq!(first.in_trouble(), 1);
+    /// first.failed(&Hold::until_changed());
+    /// assert_eq!(quarantine.admit_stamped(&1, 2).go().unwrap().in_trouble(), 1);
+    /// assert_eq!(quarantine.admit_stamped(&2, 1).go().unwrap().in_trouble(), 2);
+    /// ```
+    #[must_use]
+    pub fn in_trouble(&self) -> usize {
+        let counted = match &self.origin {
+            Origin::Probe(_) => true,
+            Origin::Healthy(Door::Handle(slot), _) => slot.is_recorded(),
+            Origin::Healthy(Door::Key(..), _) => false,
+        };
+        self.core.marks.count() + usize::from(!counted)
+    }
+
     /// Replaces the stamp: for a caller that has just changed the thing itself, say by a repair, and will try it once more now.
     ///
     /// Take it after the repair and before the second try, so that no later change is missed.
@@ -89,55 +124,26 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
         self.stamp = Some(stamp);
     }
 
-    /// An attempt at a key with nothing on record.
     #[inline]
-    pub(crate) fn admit_healthy(
+    pub(crate) fn admit(
         core: &'q Core<K, T, C>,
         door: Door<'q, K, T, Q>,
-        stamp: Option<T>,
+        answer: Answer<K, T>,
     ) -> Admission<'q, K, T, C, Q> {
-        Admission::Go(Self {
-            core,
-            origin: Origin::Healthy(door, core.releases.count()),
-            why: Reason::New,
-            stamp,
-        })
-    }
-
-    #[cold]
-    pub(crate) fn admit_on_record<L>(
-        core: &'q Core<K, T, C>,
-        asked: Asked<K, T>,
-        door: Door<'q, K, T, Q>,
-        look: L,
-    ) -> Admission<'q, K, T, C, Q>
-    where
-        T: Eq,
-        L: Look<T>,
-    {
-        let (probe, why, stamp) = match asked {
-            Asked::Held(held) => return Admission::Held(held),
-            Asked::Probing => return Admission::Probing,
-            Asked::Healthy => return Self::admit_healthy(core, door, look.given()),
-            // In the next two a panic in `look` or `==` drops the probe, which frees the key.
-            Asked::Go(probe, why) => {
-                let stamp = look.take();
-                (probe, why, stamp)
-            }
-            Asked::Look(probe, known, now) => {
-                let stamp = look.take();
-                match probe.looked(stamp != *known, now) {
-                    Looked::Held(held) => return Admission::Held(held),
-                    Looked::Go(why) => (probe, why, stamp),
-                    Looked::Gone => return Self::admit_healthy(core, door, Some(stamp)),
-                }
+        let (origin, why, stamp) = match answer {
+            Answer::Held(held) => return Admission::Held(held),
+            Answer::Probing => return Admission::Probing,
+            Answer::Go(probe, why, stamp) => (Origin::Probe(probe), why, Some(stamp)),
+            Answer::Healthy(stamp) => {
+                let origin = Origin::Healthy(door, core.releases.count());
+                (origin, Reason::New, stamp)
             }
         };
         Admission::Go(Self {
             core,
-            origin: Origin::Probe(probe),
+            origin,
             why,
-            stamp: Some(stamp),
+            stamp,
         })
     }
 }
@@ -156,7 +162,8 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
     /// ```
     #[inline]
     pub fn ok(self) -> Option<Recovery> {
-        match &self.origin {
+        // Moved out piece by piece, so that a healthy one is nothing but registers.
+        match self.origin {
             Origin::Healthy(..) => None,
             Origin::Probe(probe) => self.core.succeed(probe, self.why),
         }
@@ -232,8 +239,8 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
             Origin::Healthy(Door::Handle(slot), before) => {
                 self.core.fail_new(slot, before, failure)
             }
-            Origin::Healthy(Door::Key(key, hash), before) => {
-                let fresh = Slot::new(key.to_owned(), hash);
+            Origin::Healthy(Door::Key(key, hasher), before) => {
+                let fresh = Slot::new(key.to_owned(), hasher.hash_of(key));
                 self.core.fail_by_key(key, fresh, before, failure)
             }
         }

@@ -6,19 +6,21 @@
 use hashbrown::{Equivalent, HashTable};
 
 use crate::admission::Reason;
+use crate::answer::Asked;
 use crate::clock::Clock;
 use crate::held::{Held, Recovery};
+use crate::marks::Marks;
 use crate::probe::Probe;
 use crate::record::{Failure, Record};
 use crate::releases::Releases;
-use crate::slot::{Asked, Slot};
-use crate::sync::{Arc, AtomicUsize, Ordering, RwLock, read, write};
+use crate::slot::Slot;
+use crate::sync::{Arc, RwLock, read, write};
 
 pub(crate) struct Core<K, T, C> {
     pub(crate) clock: C,
     pub(crate) releases: Releases,
-    /// How many slots have a record: while it is 0, asking by key costs no lock.
-    on_record: AtomicUsize,
+    /// Which slots have a record, roughly: where it says none, asking by key costs no lock.
+    pub(crate) marks: Marks,
     /// Invariant: holds every slot that has a record or a handle, and no other for longer than it takes to remove it.
     slots: RwLock<HashTable<Arc<Slot<K, T>>>>,
 }
@@ -30,14 +32,9 @@ impl<K, T, C> Core<K, T, C> {
         Self {
             clock,
             releases: Releases::new(),
-            on_record: AtomicUsize::new(0),
+            marks: Marks::new(),
             slots: RwLock::new(HashTable::new()),
         }
-    }
-
-    #[inline]
-    pub(crate) fn on_record(&self) -> usize {
-        self.on_record.load(Ordering::Acquire)
     }
 
     pub(crate) fn slots(&self) -> usize {
@@ -55,12 +52,13 @@ impl<K, T, C> Core<K, T, C> {
 
     /// Whether it was on record.
     pub(crate) fn release(&self, slot: &Slot<K, T>) -> bool {
-        slot.with_record(|record| match record {
+        slot.update(&self.marks, |state| match &mut state.record {
             Some(record) => {
                 record.release();
                 true
             }
             None => {
+                state.past = None;
                 self.releases.note(slot.hash());
                 false
             }
@@ -70,7 +68,10 @@ impl<K, T, C> Core<K, T, C> {
     /// Drops the slot's record. An attempt that is out then ends without effect.
     pub(crate) fn forget(&self, slot: &Slot<K, T>) -> bool {
         // Dropped outside the lock.
-        let record = slot.update(&self.on_record, |state| state.record.take());
+        let record = slot.update(&self.marks, |state| {
+            state.past = None;
+            state.record.take()
+        });
         self.sweep(slot);
         record.is_some()
     }
@@ -96,30 +97,34 @@ impl<K, T, C> Core<K, T, C> {
 }
 
 impl<K, T, C: Clock> Core<K, T, C> {
-    pub(crate) fn ask(&self, slot: &Arc<Slot<K, T>>) -> Asked<K, T> {
-        if slot.is_recorded() {
-            Slot::ask(slot, self.clock.now())
-        } else {
-            Asked::Healthy
-        }
-    }
-
     pub(crate) fn ask_by_key<Q>(&self, key: &Q, hash: u64) -> Asked<K, T>
     where
         Q: ?Sized + Equivalent<K>,
     {
         let slots = read(&self.slots);
         let slot = slots.find(hash, |slot| key.equivalent(slot.key()));
-        slot.map_or(Asked::Healthy, |slot| self.ask(slot))
+        let Some(slot) = slot.filter(|slot| slot.is_recorded()) else {
+            return Asked::Healthy;
+        };
+        let now = self.clock.now();
+        match slot.glance(now) {
+            Some(held) => Asked::Held(held),
+            None => Slot::ask(slot, now),
+        }
     }
 
     #[cold]
-    pub(crate) fn succeed(&self, probe: &Probe<K, T>, why: Reason) -> Option<Recovery> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a reference would keep the attempt in memory, also where there is no probe"
+    )]
+    pub(crate) fn succeed(&self, probe: Probe<K, T>, why: Reason) -> Option<Recovery> {
         let now = self.clock.now();
-        let ended = probe.slot().update(&self.on_record, |state| {
-            state
-                .record
-                .take_if(|record| record.is_probed_by(probe.id()))
+        let ended = probe.slot().update(&self.marks, |state| {
+            let probed = |record: &mut Record<T>| record.is_probed_by(probe.id());
+            let ended = state.record.take_if(probed)?;
+            state.past = ended.past(why, now);
+            Some(ended)
         });
         let recovery = ended.as_ref()?.recovery(why, now);
         self.sweep(probe.slot());
@@ -144,11 +149,16 @@ impl<K, T, C> Core<K, T, C> {
     /// An attempt has failed that began when nothing was on record, and `before` was the count of releases.
     pub(crate) fn fail_new(&self, slot: &Slot<K, T>, before: u64, failure: Failure<T>) -> Held {
         let now = failure.now;
-        slot.update(&self.on_record, |state| match &mut state.record {
+        slot.update(&self.marks, |state| match &mut state.record {
             // Others began beside it and were first: it tells nothing new.
             Some(record) => record.held(now),
             None if self.releases.overtook(before, slot.hash()) => Held::overtaken(),
-            record => record.insert(Record::new(failure, slot.hash())).held(now),
+            record => {
+                let past = state.past.take();
+                record
+                    .insert(Record::new(failure, past, slot.hash()))
+                    .held(now)
+            }
         })
     }
 

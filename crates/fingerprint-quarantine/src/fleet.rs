@@ -13,8 +13,8 @@
 /// let known = 10;
 /// for board in 0..known {
 ///     let Some(attempt) = quarantine.admit_stamped(&board, 1).go() else { continue };
-///     // Counted with this one, and before it is.
-///     if guard.is_fleet_wide(quarantine.len() + 1, known as usize) {
+///     // Counted with this one, before it is put on record.
+///     if guard.is_fleet_wide(attempt.in_trouble(), known as usize) {
 ///         drop(attempt);
 ///     } else {
 ///         attempt.failed(&Hold::until_changed());
@@ -26,18 +26,22 @@
 pub struct FleetGuard {
     /// Up to this share of the known things may be in trouble at a time.
     pub max_percent: u8,
-    /// With fewer known things than this, a share means nothing, and the guard never speaks up.
+    /// With fewer known things than this a share means nothing, and the guard never speaks up.
     pub min_known: usize,
 }
 
 // ===== impl FleetGuard =====
 
 impl FleetGuard {
-    /// Whether `in_trouble` of `known` things are too many to be a coincidence. Count the one that fails now in.
+    /// Whether `in_trouble` of `known` things are too many to be a coincidence. Count the one that fails now in, as
+    /// [`Attempt::in_trouble`](crate::Attempt::in_trouble) does: a guard that asks before it counts lets one more through than it says.
+    ///
+    /// One alone is never a fleet, whatever its share.
     #[must_use]
     pub const fn is_fleet_wide(&self, in_trouble: usize, known: usize) -> bool {
         // In 128 bits no count overflows.
-        known >= self.min_known
+        in_trouble > 1
+            && known >= self.min_known
             && in_trouble as u128 * 100 > known as u128 * self.max_percent as u128
     }
 }

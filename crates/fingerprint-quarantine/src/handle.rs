@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::admission::Admission;
+use crate::answer::Answer;
 use crate::attempt::{Attempt, Door};
 use crate::clock::{Clock, Monotonic};
 use crate::core::Core;
@@ -13,7 +14,8 @@ use crate::sync::Arc;
 
 /// One key of a quarantine, held by the caller; from [`Quarantine::handle`](crate::Quarantine::handle).
 ///
-/// Clones, and everyone who asks by key, share what is on record. A healthy key is admitted after two atomic loads. A handle keeps working
+/// Clones, and everyone who asks by key, share what is on record. A healthy key is admitted after two atomic loads, and one
+/// within its shortest hold is refused after a few more. A handle keeps working
 /// when its quarantine is gone.
 pub struct Handle<K, T, C = Monotonic> {
     core: Arc<Core<K, T, C>>,
@@ -106,9 +108,14 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     {
         let door = Door::Handle(&self.slot);
         if !self.slot.is_recorded() {
-            return Attempt::admit_healthy(&self.core, door, look.given());
+            return Attempt::admit(&self.core, door, Answer::Healthy(look.given()));
         }
-        Attempt::admit_on_record(&self.core, self.core.ask(&self.slot), door, look)
+        let now = self.core.clock.now();
+        if let Some(held) = self.slot.glance(now) {
+            return Admission::Held(held);
+        }
+        let answer = Slot::ask(&self.slot, now).answer(look);
+        Attempt::admit(&self.core, door, answer)
     }
 
     /// [`Quarantine::status`](crate::Quarantine::status) without the look-up.

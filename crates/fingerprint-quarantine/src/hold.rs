@@ -24,6 +24,7 @@ use std::time::Duration;
 /// assert_eq!(DAMAGED.min_hold, Duration::from_secs(1));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Hold {
     /// Whether a changed stamp releases.
     pub on_change: bool,
@@ -85,7 +86,7 @@ impl Hold {
 /// A waiting time that grows with each attempt the timer allowed and that failed: `first`, `first * factor`, ... up to `max`.
 ///
 /// An attempt after a change that fails waits as long as before; one after a manual release, or the first after a success,
-/// starts again at `first`.
+/// starts again at `first` (unless the growth is to fade more slowly: [`with_decay`](Self::with_decay)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -96,6 +97,7 @@ impl Hold {
 /// assert_eq!(waits, [10, 20, 40, 60, 60]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Backoff {
     /// The first wait.
     pub first: Duration,
@@ -106,6 +108,9 @@ pub struct Backoff {
     /// Up to this part of a wait is taken off, so that things which failed together do not all come back together. 0 for none,
     /// which is what [`new`](Self::new) gives; a wait is never longer than it says.
     pub jitter_percent: u8,
+    /// How long a thing that came good by itself must stay so for one step of growth to be forgotten; zero, which is what
+    /// [`new`](Self::new) gives, forgets all of it at once. See [`with_decay`](Self::with_decay).
+    pub decay: Duration,
 }
 
 // ===== impl Backoff =====
@@ -119,6 +124,7 @@ impl Backoff {
             max,
             factor: 2,
             jitter_percent: 0,
+            decay: Duration::ZERO,
         }
     }
 
@@ -130,6 +136,7 @@ impl Backoff {
             max: wait,
             factor: 1,
             jitter_percent: 0,
+            decay: Duration::ZERO,
         }
     }
 
@@ -147,6 +154,51 @@ impl Backoff {
     #[must_use]
     pub const fn with_jitter(mut self, percent: u8) -> Self {
         self.jitter_percent = percent;
+        self
+    }
+
+    /// The same, growing by `factor` instead.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::Backoff;
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::new(second, second * 60).with_factor(3);
+    /// assert_eq!(backoff.delay(2, 0), second * 9);
+    /// ```
+    #[must_use]
+    pub const fn with_factor(mut self, factor: u32) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// The same, for things that flap: the growth outlives a success of the timer, and fades by one step in each `decay` of health.
+    ///
+    /// It is for a success of an attempt that the [timer](crate::Reason::Timer) allowed. After a change or a release somebody has mended
+    /// the thing, and what fails next is something else. Healthy keys take no memory, so this is remembered by a
+    /// [`Handle`](crate::Handle) of the key, and only as long as there is one.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fingerprint_quarantine::{Backoff, FakeClock, Hold, Quarantine};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let hold = Hold::for_time(Backoff::new(second * 10, second * 600).with_decay(second * 60));
+    /// let clock = FakeClock::default();
+    /// let handle = Quarantine::<u32, u64, _>::with_clock(clock.clone()).handle(&7);
+    /// let mut waits = Vec::new();
+    /// for healthy in [5, 5, 120, 5] {
+    ///     let held = handle.admit_stamped(1).go().unwrap().failed(&hold);
+    ///     waits.push(held.retry_in.unwrap().as_secs());
+    ///     clock.advance(held.retry_in.unwrap());
+    ///     handle.admit_stamped(1).go().unwrap().ok();
+    ///     clock.advance(second * healthy);
+    /// }
+    /// assert_eq!(waits, [10, 20, 40, 20], "two steps faded in the two minutes");
+    /// ```
+    #[must_use]
+    pub const fn with_decay(mut self, decay: Duration) -> Self {
+        self.decay = decay;
         self
     }
 
@@ -195,6 +247,7 @@ mod tests {
                         max: Duration::MAX,
                         factor,
                         jitter_percent,
+                        decay: Duration::ZERO,
                     };
                     for round in [0, 1, 200, u32::MAX] {
                         assert!(backoff.delay(round, u64::MAX) <= Duration::MAX);

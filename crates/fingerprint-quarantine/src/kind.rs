@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serializer};
 const WORDS: &[(ErrorKind, &str)] = &[
     (ErrorKind::PermissionDenied, "permission denied"),
     (ErrorKind::NotADirectory, "not a directory"),
-    (ErrorKind::InvalidFilename, "invalid filename"),
     (ErrorKind::InvalidInput, "invalid input"),
     (
         ErrorKind::StaleNetworkFileHandle,

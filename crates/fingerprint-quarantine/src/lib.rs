@@ -6,9 +6,10 @@
 //! - [`Admission`] is its answer. Out of it comes an [`Attempt`], which ends with [`Attempt::ok`] or [`Attempt::failed`].
 //! - [`Hold`] and [`Backoff`] say what ends a hold; [`Held`] is what there is to show of one, and [`Recovery`] of one that is over.
 //! - [`FileState`], [`SqliteStamp`] and [`SqliteFiles`] are stamps of files.
-//! - [`Handle`] is the second door: no look-up. [`FleetGuard`] tells a machine-wide cause.
+//! - [`Handle`] is the second door: no look-up. [`TickClock`] is the clock for loops. [`FleetGuard`] tells a machine-wide cause.
 
 mod admission;
+mod answer;
 mod attempt;
 mod clock;
 mod core;
@@ -24,13 +25,17 @@ mod levers;
 mod look;
 #[cfg(all(test, fingerprint_loom))]
 mod loom_tests;
+mod marks;
+mod past;
 mod probe;
 mod quarantine;
+mod quiet;
 mod record;
 mod releases;
 mod slot;
 mod sqlite;
 mod sync;
+mod tick_clock;
 
 pub use crate::admission::{Admission, Reason};
 pub use crate::attempt::Attempt;
@@ -42,6 +47,7 @@ pub use crate::held::{Held, Recovery, Standing};
 pub use crate::hold::{Backoff, Hold};
 pub use crate::quarantine::Quarantine;
 pub use crate::sqlite::{SqliteFiles, SqliteStamp, WalStamp};
+pub use crate::tick_clock::TickClock;
 
 /// How a borrowed key is compared with an owned one; every `Borrow` pair has it for free.
 pub use hashbrown::Equivalent;

@@ -281,3 +281,21 @@ fn loom_the_last_two_handles_dropped_at_once_leave_no_place() {
         assert_eq!(world.places(), 0);
     });
 }
+
+#[test]
+fn loom_a_release_that_came_before_is_seen_without_the_lock_as_well() {
+    loom::model(|| {
+        let world = World::new();
+        let handle = world.boards.handle(&KEY);
+        world.go(1).failed(&HOLD.at_least(Duration::from_secs(1)));
+        let other = thread::spawn({
+            let world = Arc::clone(&world);
+            move || assert!(world.boards.release(&KEY))
+        });
+        if let Admission::Go(attempt) = handle.admit_stamped(1) {
+            assert_eq!(attempt.why(), Reason::Manual);
+        }
+        other.join().unwrap();
+        assert_eq!(handle.admit_stamped(1).go().unwrap().why(), Reason::Manual);
+    });
+}

@@ -6,12 +6,13 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use hashbrown::Equivalent;
 
 use crate::admission::Admission;
+use crate::answer::{Answer, Asked};
 use crate::attempt::{Attempt, Door};
 use crate::clock::{Clock, Monotonic};
 use crate::core::Core;
 use crate::handle::Handle;
 use crate::look::{Lazy, Look, Taken};
-use crate::slot::{Asked, Slot};
+use crate::slot::Slot;
 use crate::sync::Arc;
 
 /// Remembers what failed and what it looked like, and says who may be tried.
@@ -19,8 +20,8 @@ use crate::sync::Arc;
 /// `K` names a thing, `T` is its stamp (see [`FileState`](crate::FileState) and [`SqliteStamp`](crate::SqliteStamp), or anything else
 /// that can be compared: a version, an ETag, a commit), `C` tells the time.
 ///
-/// A healthy key takes no memory and is admitted without lock, clock or look while nothing is on record, and with one look-up under a
-/// short read lock while something is. Of the caller's code only the key's `Hash` and `Eq` and the clock run under a lock; they must
+/// A healthy key takes no memory and is admitted without look or clock: without a hash while nothing is on record, and with one while
+/// something is (and with a look-up under a short read lock if a key on record has a hash like its own). Of the caller's code only the key's `Hash` and `Eq` and the clock run under a lock; they must
 /// not call the quarantine.
 pub struct Quarantine<K, T, C = Monotonic, S = RandomState> {
     pub(crate) core: Arc<Core<K, T, C>>,
@@ -89,7 +90,7 @@ impl<K, T, C, S> Quarantine<K, T, C, S> {
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        self.core.on_record()
+        self.core.marks.count()
     }
 
     /// Whether no key is on record.
@@ -135,6 +136,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     ) -> Admission<'q, K, T, C, Q>
     where
         Q: ?Sized + Hash + Equivalent<K>,
+        S: Sync,
     {
         self.admit_with(key, Lazy(observe))
     }
@@ -153,6 +155,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     pub fn admit_stamped<'q, Q>(&'q self, key: &'q Q, stamp: T) -> Admission<'q, K, T, C, Q>
     where
         Q: ?Sized + Hash + Equivalent<K>,
+        S: Sync,
     {
         self.admit_with(key, Taken(stamp))
     }
@@ -183,17 +186,21 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     fn admit_with<'q, Q>(&'q self, key: &'q Q, look: impl Look<T>) -> Admission<'q, K, T, C, Q>
     where
         Q: ?Sized + Hash + Equivalent<K>,
+        S: Sync,
     {
-        let hash = self.hash(key);
-        let door = Door::Key(key, hash);
-        if self.is_empty() {
-            return Attempt::admit_healthy(&self.core, door, look.given());
+        let door = Door::Key(key, &self.hasher);
+        // The hash is half of what a healthy key costs, so it waits until something is on record.
+        if !self.is_empty() {
+            let hash = self.hash(key);
+            if self.core.marks.may_hold(hash) {
+                let answer = match self.core.ask_by_key(key, hash) {
+                    Asked::Held(held) => return Admission::Held(held),
+                    asked => asked.answer(look),
+                };
+                return Attempt::admit(&self.core, door, answer);
+            }
         }
-        let asked = self.core.ask_by_key(key, hash);
-        if let Asked::Healthy = asked {
-            return Attempt::admit_healthy(&self.core, door, look.given());
-        }
-        Attempt::admit_on_record(&self.core, asked, door, look)
+        Attempt::admit(&self.core, door, Answer::Healthy(look.given()))
     }
 
     #[inline]

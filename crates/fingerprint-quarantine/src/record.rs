@@ -17,12 +17,16 @@ use crate::admission::Reason;
 use crate::disturbance::Disturbance;
 use crate::held::{Held, Recovery, Standing};
 use crate::hold::Hold;
+use crate::past::Past;
+use crate::quiet::Quiet;
 use crate::sync::Arc;
 
 #[derive(Debug)]
 pub(crate) struct Record<T> {
     started: Duration,
     attempts: u32,
+    /// How many timed attempts in a row have failed, those of a past that has not faded included.
+    timed_rounds: u32,
     /// `None` on probation. Invariant: from then on always `Some`, with a stamp taken before the attempt that failed.
     last: Option<Failed<T>>,
     /// Set by `release`; cleared when an attempt that began after it fails.
@@ -42,8 +46,6 @@ struct Failed<T> {
     delay: Option<Duration>,
     /// When it failed; moved forward to now when the clock turns out to have stepped back.
     at: Duration,
-    /// How many timed attempts in a row have failed.
-    timed_rounds: u32,
     disturbance: Disturbance,
 }
 
@@ -72,12 +74,14 @@ pub(crate) enum Ask<T> {
 // ===== impl Record =====
 
 impl<T> Record<T> {
-    /// The first failure of an incident.
-    pub(crate) fn new(failure: Failure<T>, seed: u64) -> Self {
+    /// The first failure of an incident; `past` is what is remembered of the one before.
+    pub(crate) fn new(failure: Failure<T>, past: Option<Past>, seed: u64) -> Self {
+        let timed_rounds = past.map_or(0, |past| past.rounds(failure.now));
         Self {
             started: failure.now,
             attempts: 1,
-            last: Failed::new(failure, None, seed),
+            timed_rounds,
+            last: Failed::new(failure, None, timed_rounds, seed),
             released: false,
             releases: 0,
             probe: None,
@@ -121,7 +125,12 @@ impl<T> Record<T> {
         self.attempts = self.attempts.saturating_add(1);
         // A release that came meanwhile wins: it may have mended what this attempt still met.
         self.released &= self.releases != releases;
-        self.last = Failed::new(failure, self.last.take(), seed);
+        self.timed_rounds = match failure.why {
+            Reason::Timer => self.timed_rounds.saturating_add(1),
+            Reason::Manual => 0,
+            Reason::New | Reason::Probation | Reason::Changed => self.timed_rounds,
+        };
+        self.last = Failed::new(failure, self.last.take(), self.timed_rounds, seed);
     }
 
     pub(crate) fn release(&mut self) {
@@ -131,6 +140,41 @@ impl<T> Record<T> {
 
     pub(crate) fn releases(&self) -> u64 {
         self.releases
+    }
+
+    /// What to remember of the incident, now that an attempt has succeeded.
+    pub(crate) fn past(&self, why: Reason, now: Duration) -> Option<Past> {
+        let decay = self.last.as_ref()?.hold.retry?.decay;
+        // After a change or a release somebody has mended it, and what fails next is something else.
+        match why {
+            Reason::Timer => Past::new(self.timed_rounds.saturating_add(1), now, decay),
+            _ => None,
+        }
+    }
+
+    /// Until when nothing but a release can change the answer, which is "held".
+    pub(crate) fn quiet(&self) -> Option<Quiet> {
+        if self.probe.is_some() || self.released {
+            return None;
+        }
+        let last = self.last.as_ref()?;
+        let retry = last.timer();
+        let least = last.hold.min_hold;
+        // Without a change to look for, until the timer.
+        let length = if last.heeds_change() {
+            Some(least)
+        } else {
+            retry
+        };
+        Some(Quiet {
+            started: self.started,
+            from: last.at,
+            until: length.map(|length| last.at.saturating_add(length)),
+            retry_at: retry.map(|retry| last.at.saturating_add(retry)),
+            attempts: self.attempts,
+            on_change: last.heeds_change(),
+            self_disturbing: last.is_self_disturbing(),
+        })
     }
 
     pub(crate) fn recovery(&self, why: Reason, now: Duration) -> Recovery {
@@ -163,7 +207,7 @@ impl<T> Record<T> {
             Some(last) => Held {
                 retry_in: last.retry_in(now),
                 on_change: last.heeds_change(),
-                self_disturbing: last.hold.on_change && !last.heeds_change(),
+                self_disturbing: last.is_self_disturbing(),
                 ..held
             },
         }
@@ -187,24 +231,14 @@ impl<T> Record<T> {
 // ===== impl Failed =====
 
 impl<T> Failed<T> {
-    fn new(failure: Failure<T>, before: Option<Self>, seed: u64) -> Option<Self> {
-        let before_rounds = before.as_ref().map_or(0, |before| before.timed_rounds);
-        let timed_rounds = match failure.why {
-            Reason::Timer => before_rounds.saturating_add(1),
-            Reason::Manual => 0,
-            Reason::New | Reason::Probation | Reason::Changed => before_rounds,
-        };
+    fn new(failure: Failure<T>, before: Option<Self>, rounds: u32, seed: u64) -> Option<Self> {
         let mut disturbance = before.map_or(Disturbance::default(), |before| before.disturbance);
         disturbance.failed(failure.disturbed);
         Some(Self {
             stamp: failure.stamp?,
             hold: failure.hold,
-            delay: failure
-                .hold
-                .retry
-                .map(|retry| retry.delay(timed_rounds, seed)),
+            delay: failure.hold.retry.map(|retry| retry.delay(rounds, seed)),
             at: failure.now,
-            timed_rounds,
             disturbance,
         })
     }
@@ -217,8 +251,16 @@ impl<T> Failed<T> {
 
     fn retry_in(&self, now: Duration) -> Option<Duration> {
         let elapsed = now.saturating_sub(self.at);
-        self.delay
-            .map(|delay| delay.max(self.hold.min_hold).saturating_sub(elapsed))
+        self.timer().map(|wait| wait.saturating_sub(elapsed))
+    }
+
+    /// The wait for the timer, which `min_hold` may outlast.
+    fn timer(&self) -> Option<Duration> {
+        self.delay.map(|delay| delay.max(self.hold.min_hold))
+    }
+
+    fn is_self_disturbing(&self) -> bool {
+        self.hold.on_change && !self.heeds_change()
     }
 
     /// Without a timer there is nothing to fall back to, and `min_hold` is all that bounds a key which disturbs itself.

@@ -12,6 +12,7 @@ type Try<'q> = Attempt<'q, String, u8, FakeClock>;
 
 const KEYS: usize = 2;
 const SECOND: Duration = Duration::from_secs(1);
+const DECAY: u64 = 5;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -34,7 +35,7 @@ enum Step {
 }
 
 fn holds() -> [Hold; 5] {
-    let retry = Backoff::new(SECOND * 4, SECOND * 16);
+    let retry = Backoff::new(SECOND * 4, SECOND * 16).with_decay(SECOND * DECAY as u32);
     [
         Hold::until_changed(),
         Hold::until_changed().or_retry(retry),
@@ -49,6 +50,7 @@ fn holds() -> [Hold; 5] {
 struct Record {
     stamp: Option<u8>,
     hold: Hold,
+    started: Duration,
     at: Duration,
     timed: u32,
     attempts: u32,
@@ -98,6 +100,8 @@ struct Key<'q> {
     handle: Option<&'q Handle<String, u8, FakeClock>>,
     file: u8,
     record: Option<Record>,
+    /// How far the waits had grown when the timer's attempt worked, and when that was. Only a handle keeps it.
+    past: Option<(u32, Duration)>,
     out: Vec<Out<'q>>,
 }
 
@@ -146,6 +150,7 @@ impl<'q> Key<'q> {
     fn check(&self, held: Held, now: Duration) {
         let record = self.record.as_ref().unwrap();
         assert_eq!(held.attempts, record.attempts);
+        assert_eq!(held.since, now.saturating_sub(record.started));
         assert!(!held.self_disturbing);
         let standing = match record.stamp {
             _ if record.released => Standing::Released,
@@ -153,6 +158,8 @@ impl<'q> Key<'q> {
             Some(_) => Standing::Held,
         };
         assert_eq!(held.standing, standing);
+        let on_change = standing == Standing::Held && record.hold.on_change;
+        assert_eq!(held.on_change, on_change);
         assert_eq!(held.probing, self.out.iter().any(|out| out.probe));
         let elapsed = now.saturating_sub(record.at);
         let retry_in = match standing {
@@ -175,6 +182,7 @@ impl<'q> Key<'q> {
         let fresh = Record {
             stamp: out.stamp,
             hold,
+            started: now,
             at: now,
             timed: 0,
             attempts: 1,
@@ -189,6 +197,7 @@ impl<'q> Key<'q> {
                 };
                 *record = Record {
                     timed,
+                    started: record.started,
                     attempts: record.attempts + 1,
                     released: record.released && out.overtaken,
                     ..fresh
@@ -201,7 +210,13 @@ impl<'q> Key<'q> {
             }
             // Others were faster.
             Some(_) => {}
-            record => *record = Some(fresh),
+            record => {
+                let timed = self.past.take().map_or(0, |(rounds, ended)| {
+                    let faded = now.saturating_sub(ended).as_secs() / DECAY;
+                    rounds.saturating_sub(faded as u32)
+                });
+                *record = Some(Record { timed, ..fresh });
+            }
         }
         self.check(held, now);
     }
@@ -215,9 +230,13 @@ impl<'q> Key<'q> {
             Step::Admit { stamped, by_handle } => self.admit(boards, now, stamped, by_handle),
             Step::Ok => {
                 if let Some(out) = self.take() {
-                    let probe = out.probe;
+                    let (probe, why) = (out.probe, out.attempt.why());
                     let attempts = out.attempt.ok().map(|recovery| recovery.attempts);
                     let ended = self.record.take_if(|_| probe);
+                    if let (Some(ended), Some(_)) = (&ended, self.handle) {
+                        let decays = why == Reason::Timer && ended.hold.retry.is_some();
+                        self.past = decays.then_some((ended.timed + 1, now));
+                    }
                     assert_eq!(attempts, ended.map(|record| record.attempts));
                 }
             }
@@ -233,12 +252,14 @@ impl<'q> Key<'q> {
                     // One at a healthy key that is on record by now has nothing to say any more.
                     out.overtaken |= out.probe || self.record.is_none();
                 }
-                if let Some(record) = &mut self.record {
-                    record.released = true;
+                match &mut self.record {
+                    Some(record) => record.released = true,
+                    None => self.past = None,
                 }
             }
             Step::Forget => {
                 assert_eq!(boards.forget(self.name), self.record.take().is_some());
+                self.past = None;
                 for out in &mut self.out {
                     out.probe = false;
                 }
@@ -282,6 +303,7 @@ proptest! {
                 handle: (*name == names[0]).then_some(&handle),
                 file: 0,
                 record: None,
+                past: None,
                 out: Vec::new(),
             })
             .collect();

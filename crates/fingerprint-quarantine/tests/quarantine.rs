@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use fingerprint_quarantine::{
-    Admission, Attempt, Backoff, FakeClock, FleetGuard, Hold, Quarantine, Reason, Standing,
+    Admission, Attempt, Backoff, FakeClock, Hold, Quarantine, Reason, Standing,
 };
 
 type Boards = Quarantine<String, u32, FakeClock>;
@@ -287,17 +287,4 @@ fn a_handle_shares_its_key_s_record_and_survives_its_quarantine() {
     assert!(go(&boards, "a", 2).ok().is_some());
     drop(boards);
     assert_eq!(clone.admit_stamped(1).go().unwrap().why(), Reason::New);
-}
-
-#[test]
-fn a_guard_speaks_up_above_its_share_and_not_for_a_handful() {
-    let guard = FleetGuard {
-        max_percent: 50,
-        min_known: 4,
-    };
-    assert!(!guard.is_fleet_wide(3, 3));
-    assert!(!guard.is_fleet_wide(2, 4));
-    assert!(guard.is_fleet_wide(3, 4));
-    assert!(!guard.is_fleet_wide(usize::MAX / 2, usize::MAX));
-    assert!(guard.is_fleet_wide(usize::MAX, usize::MAX));
 }

@@ -118,6 +118,26 @@ fn a_read_only_visit_leaves_files_behind_that_are_not_seen() -> Result {
 }
 
 #[test]
+fn the_shared_memory_file_is_never_seen_and_an_empty_log_comes_and_goes_unseen() -> Result {
+    let dir = TempDir::new()?;
+    let files = wal_database(&dir)?;
+    let before = files.observe_at(later());
+    let shm = dir.path().join("board.db-shm");
+    for content in ["", "index", "another index"] {
+        fs::write(&shm, content)?;
+        assert_eq!(files.observe_at(later()), before);
+    }
+    fs::write(files.wal(), "")?;
+    assert_eq!(files.observe_at(later()), before, "an empty log came");
+    fs::remove_file(files.wal())?;
+    fs::remove_file(&shm)?;
+    assert_eq!(files.observe_at(later()), before, "both went");
+    fs::write(files.wal(), "frame")?;
+    assert_ne!(files.observe_at(later()), before, "a log with content");
+    Ok(())
+}
+
+#[test]
 fn a_failing_visit_to_a_log_that_a_crash_left_is_not_seen() -> Result {
     let dir = TempDir::new()?;
     let files = wal_database(&dir)?;

@@ -1,11 +1,11 @@
-//! What time does: the timer and its growth, the shortest hold, and clocks that cannot be trusted.
+//! What time does: the timer, its growth and how that fades, and the shortest hold.
 
 use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use fingerprint_quarantine::{
-    Admission, Attempt, Backoff, Clock, FakeClock, Held, Hold, Quarantine, Reason, Standing,
+    Admission, Attempt, Backoff, Clock, FakeClock, Handle, Held, Hold, Quarantine, Reason,
 };
 
 type Boards = Quarantine<String, u32, FakeClock>;
@@ -143,61 +143,6 @@ fn min_hold_also_outlasts_a_shorter_timer_but_not_a_person() {
 }
 
 #[test]
-fn a_clock_that_steps_back_costs_at_most_one_more_wait() {
-    let (boards, clock) = boards();
-    let wait = SECOND * 60;
-    let hold = Hold::until_changed()
-        .or_retry(Backoff::every(wait))
-        .at_least(SECOND);
-    go(&boards, 1).failed(&hold);
-    clock.advance(SECOND * 30);
-    clock.set(Duration::ZERO);
-    let now = held(&boards, 1);
-    assert_eq!((now.retry_in, now.since), (Some(wait), Duration::ZERO));
-    clock.advance(SECOND);
-    assert_eq!(go(&boards, 2).why(), Reason::Changed);
-    clock.advance(wait - SECOND);
-    assert_eq!(go(&boards, 1).why(), Reason::Timer);
-}
-
-#[test]
-fn a_clock_that_jumps_forward_ends_waits_and_no_more() {
-    let (boards, clock) = boards();
-    let hold = Hold::for_time(Backoff::new(SECOND, Duration::MAX));
-    go(&boards, 1).failed(&hold);
-    clock.set(Duration::MAX);
-    let attempt = go(&boards, 1);
-    assert_eq!(attempt.why(), Reason::Timer);
-    let last = attempt.failed(&hold);
-    assert_eq!(last.retry_in, Some(SECOND * 2));
-    // Time has come to its end, so the wait does not; but nothing overflows, and a person still can.
-    clock.advance(Duration::MAX);
-    assert_eq!(held(&boards, 1).retry_in, Some(SECOND * 2));
-    assert!(boards.release("a"));
-    assert!(go(&boards, 1).ok().is_some());
-}
-
-#[test]
-fn no_hold_overflows_however_long() {
-    let (boards, clock) = boards();
-    let forever = Backoff {
-        first: Duration::MAX,
-        max: Duration::MAX,
-        factor: u32::MAX,
-        jitter_percent: 255,
-    };
-    let hold = Hold::until_changed()
-        .or_retry(forever)
-        .at_least(Duration::MAX);
-    for now in [Duration::ZERO, SECOND, Duration::MAX, Duration::ZERO] {
-        clock.set(now);
-        boards.release("a");
-        assert_eq!(go(&boards, 1).failed(&hold).standing, Standing::Held);
-        let _ = held(&boards, 2).to_string();
-    }
-}
-
-#[test]
 fn keys_that_fail_together_do_not_come_back_together() {
     let clock = FakeClock::default();
     let retries = || -> Vec<Duration> {
@@ -213,4 +158,91 @@ fn keys_that_fail_together_do_not_come_back_together() {
     waits.dedup();
     assert!(waits.len() > 90, "{}", waits.len());
     assert!(waits[0] >= SECOND * 80 && waits[waits.len() - 1] <= SECOND * 100);
+}
+
+/// Fails, waits for the timer, works, and stays healthy so long; the wait that was.
+fn flap(key: &Handle<u32, u32, FakeClock>, clock: &FakeClock, hold: &Hold, healthy: u32) -> u64 {
+    let wait = key.admit_stamped(1).go().unwrap().failed(hold).retry_in;
+    clock.advance(wait.unwrap());
+    let attempt = key.admit_stamped(1).go().unwrap();
+    assert_eq!(attempt.why(), Reason::Timer);
+    assert!(attempt.ok().is_some());
+    clock.advance(SECOND * healthy);
+    wait.unwrap().as_secs()
+}
+
+#[test]
+fn a_thing_that_flaps_waits_longer_each_time_and_its_growth_fades_while_it_is_healthy() {
+    let clock = FakeClock::default();
+    let keys = Quarantine::<u32, u32, _>::with_clock(clock.clone());
+    let key = keys.handle(&1);
+    let backoff = Backoff::new(SECOND * 10, SECOND * 60);
+    let fading = Hold::for_time(backoff.with_decay(SECOND * 100));
+    let waits = [0, 99, 100, 250, 1_000].map(|healthy| flap(&key, &clock, &fading, healthy));
+    assert_eq!(waits, [10, 20, 40, 40, 20]);
+    assert_eq!(flap(&key, &clock, &fading, 0), 10);
+    // Up to the cap, as any growth.
+    let waits = [0; 6].map(|healthy| flap(&key, &clock, &fading, healthy));
+    assert_eq!(waits, [20, 40, 60, 60, 60, 60]);
+    // Without a decay the first success forgets it all.
+    let plain = Hold::for_time(backoff);
+    flap(&key, &clock, &plain, 0);
+    assert_eq!(flap(&key, &clock, &plain, 0), 10);
+}
+
+#[test]
+fn what_somebody_mended_starts_anew_and_so_does_what_has_no_handle() {
+    let clock = FakeClock::default();
+    let keys = Quarantine::<u32, u32, _>::with_clock(clock.clone());
+    let hold = Hold::until_changed()
+        .or_retry(Backoff::new(SECOND * 10, SECOND * 60).with_decay(SECOND * 1_000));
+    let fail = |stamp| keys.admit_stamped(&1, stamp).go().unwrap().failed(&hold);
+    let key = keys.handle(&1);
+    let mends: [&dyn Fn() -> u32; 4] = [
+        &|| {
+            keys.admit_stamped(&1, 2).go().unwrap().ok();
+            2
+        },
+        &|| {
+            keys.release(&1);
+            keys.admit_stamped(&1, 1).go().unwrap().ok();
+            1
+        },
+        &|| {
+            keys.forget(&1);
+            1
+        },
+        &|| {
+            // Released, or forgotten, when it is healthy again.
+            clock.advance(SECOND * 60);
+            keys.admit_stamped(&1, 1).go().unwrap().ok();
+            assert!(!keys.release(&1));
+            1
+        },
+    ];
+    for mend in mends {
+        for _ in 0..3 {
+            flap(&key, &clock, &hold, 0);
+        }
+        assert_eq!(fail(1).retry_in, Some(SECOND * 60));
+        let stamp = mend();
+        assert_eq!(fail(stamp).retry_in, Some(SECOND * 10));
+        keys.forget(&1);
+    }
+    flap(&key, &clock, &hold, 0);
+    drop(key);
+    assert_eq!(fail(1).retry_in, Some(SECOND * 10));
+    assert_eq!(keys.len(), 1);
+}
+
+#[test]
+fn the_growth_that_a_handle_remembers_also_counts_after_probation() {
+    let clock = FakeClock::default();
+    let key = Quarantine::<u32, u32, _>::with_clock(clock.clone()).handle(&1);
+    let hold = Hold::for_time(Backoff::new(SECOND * 10, SECOND * 60).with_decay(SECOND * 1_000));
+    flap(&key, &clock, &hold, 0);
+    key.admit(|| 1).go().unwrap().failed(&hold);
+    let second = key.admit(|| 1).go().unwrap();
+    assert_eq!(second.why(), Reason::Probation);
+    assert_eq!(second.failed(&hold).retry_in, Some(SECOND * 20));
 }

@@ -154,7 +154,7 @@ impl fmt::Display for Span {
         let ms = self.0.as_millis();
         match ms {
             0..1_000 => write!(f, "{ms}ms"),
-            1_000..10_000 if !ms.is_multiple_of(1_000) => {
+            1_000..10_000 if ms % 1_000 != 0 => {
                 write!(f, "{}.{}s", ms / 1_000, ms % 1_000 / 100)
             }
             1_000..600_000 => write!(f, "{}s", ms / 1_000),

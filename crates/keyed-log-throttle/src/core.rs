@@ -7,7 +7,7 @@ use governor::clock::{Clock, Reference};
 
 use crate::ClassId;
 use crate::answer::{Line, Pending};
-use crate::entry::Slot;
+use crate::entry::{GateIndex, Mark, Slot};
 use crate::gate::Gate;
 
 /// The part of a throttle that does not know where entries live.
@@ -40,6 +40,9 @@ impl<K, C: Clock + Clone> Core<K, C> {
     /// `class_windows` is sorted by class, without doubles.
     pub(crate) fn new(window: Duration, class_windows: &[(ClassId, Duration)], clock: C) -> Self {
         let gate = |&(class, window): &_| (class, Gate::new(window, clock.clone()));
+        // If all 65,536 classes have a window of their own, the last one's index wraps to 0, which no class needs then.
+        let last = class_windows.get(usize::from(GateIndex::MAX));
+        let window = last.map_or(window, |(_, window)| *window);
         Self {
             origin: clock.now(),
             default_gate: Gate::new(window, clock.clone()),
@@ -51,11 +54,11 @@ impl<K, C: Clock + Clone> Core<K, C> {
 }
 
 impl<K, C: Clock> Core<K, C> {
-    /// Decides about one line of `slot`; the one verb. `hash` is the asking key's, for entries shared by many.
+    /// Decides about one line of `slot`; the one verb. `mark` is the asking key's, for entries shared by many.
     #[inline]
-    pub(crate) fn check(&self, slot: &Slot<K>, hash: u64) -> Option<Line> {
+    pub(crate) fn check(&self, slot: &Slot<K>, mark: Mark) -> Option<Line> {
         if let Some(sketch) = &slot.sketch {
-            sketch.mark(hash);
+            sketch.mark(mark.spread());
             self.sums.folded.fetch_add(1, Relaxed);
             self.sums.crowded.store(true, Relaxed);
         }
@@ -97,16 +100,22 @@ impl<K, C: Clock> Core<K, C> {
         suppressed
     }
 
+    /// Makes a count pending again that was taken and not told.
+    pub(crate) fn give_back(&self, slot: &Slot<K>, suppressed: u64) {
+        self.sums.reported.fetch_sub(suppressed, Relaxed);
+        slot.give_back(suppressed);
+    }
+
     /// Nanoseconds since the throttle was made.
     pub(crate) fn now(&self) -> u64 {
         self.clock.now().duration_since(self.origin).as_u64()
     }
 
-    pub(crate) fn gate_index(&self, class: ClassId) -> u32 {
+    pub(crate) fn gate_index(&self, class: ClassId) -> GateIndex {
         let found = self
             .class_gates
             .binary_search_by_key(&class, |(class, _)| *class);
-        found.map_or(0, |index| index as u32 + 1)
+        found.map_or(0, |index| (index as GateIndex).wrapping_add(1))
     }
 
     pub(crate) fn gate(&self, slot: &Slot<K>) -> &Gate<K, C> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use governor::clock::{Clock, DefaultClock};
 
 use crate::core::Core;
-use crate::entry::Slot;
+use crate::entry::{Mark, Slot};
 use crate::{ClassId, Line};
 
 /// One (key, class) of a throttle, held by the caller; from [`LogThrottle::handle`](crate::LogThrottle::handle).
@@ -18,14 +18,14 @@ pub struct Handle<K, C: Clock = DefaultClock> {
     core: Arc<Core<K, C>>,
     slot: Slot<K>,
     /// The asking key's: an overflow entry is shared by many.
-    hash: u64,
+    mark: Mark,
 }
 
 // ===== impl Handle =====
 
 impl<K, C: Clock> Handle<K, C> {
-    pub(crate) fn new(core: Arc<Core<K, C>>, slot: Slot<K>, hash: u64) -> Self {
-        Self { core, slot, hash }
+    pub(crate) fn new(core: Arc<Core<K, C>>, slot: Slot<K>, mark: Mark) -> Self {
+        Self { core, slot, mark }
     }
 
     /// [`LogThrottle::check`](crate::LogThrottle::check) without hash, lock and look-up.
@@ -41,7 +41,7 @@ impl<K, C: Clock> Handle<K, C> {
     #[must_use = "`Some` carries a count that was taken from the throttle"]
     #[inline]
     pub fn check(&self) -> Option<Line> {
-        self.core.check(&self.slot, self.hash)
+        self.core.check(&self.slot, self.mark)
     }
 
     /// Lines held back and not reported, of this key and class only.
@@ -65,7 +65,7 @@ impl<K, C: Clock> Clone for Handle<K, C> {
         Self {
             core: Arc::clone(&self.core),
             slot: self.slot.clone(),
-            hash: self.hash,
+            mark: self.mark,
         }
     }
 }

@@ -8,25 +8,39 @@
 //! - [`Handle`] is the second door: no map look-up.
 //! - [`ClassId`] says what kind of line it is.
 
+#[cfg(feature = "tracing")]
+#[doc(hidden)]
+#[path = "macro_support.rs"]
+pub mod __macro_support;
 mod answer;
 mod builder;
 mod class;
+mod copies;
 mod core;
 mod entry;
 mod gate;
 mod handle;
+#[cfg(feature = "layer")]
+mod layer;
 #[cfg(all(test, throttle_loom))]
 mod loom_tests;
+#[cfg(feature = "tracing")]
+mod macros;
 mod shards;
 mod sketch;
 mod sweep;
 mod throttle;
+mod tick;
 
 pub use crate::answer::{Line, Pending, Recovery, Totals};
 pub use crate::builder::Builder;
 pub use crate::class::ClassId;
 pub use crate::handle::Handle;
+#[cfg(feature = "layer")]
+pub use crate::layer::{LineKey, LineThrottle, ThrottleLayer};
+pub use crate::sweep::DrainOnDrop;
 pub use crate::throttle::LogThrottle;
+pub use crate::tick::TickClock;
 
 /// A fast, seeded hasher for [`Builder::hasher`], and the trait that lets a borrowed key find an owned one.
 pub use hashbrown::{DefaultHashBuilder, Equivalent};

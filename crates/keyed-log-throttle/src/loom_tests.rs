@@ -10,7 +10,7 @@ use loom::thread;
 
 use crate::ClassId;
 use crate::core::Core;
-use crate::entry::{Entry, Slot};
+use crate::entry::{Entry, Mark, Slot};
 
 const W: Duration = Duration::from_secs(60);
 
@@ -20,9 +20,9 @@ type TestCore = Core<(), FakeRelativeClock>;
 fn at_a_window_s_end() -> (Arc<TestCore>, Slot<()>) {
     let clock = FakeRelativeClock::default();
     let core = Arc::new(Core::new(W, &[], clock.clone()));
-    let slot = Slot(Arc::new(Entry::new((), 0, ClassId::new(0), 0)));
-    assert!(core.check(&slot, 0).is_some());
-    assert!(core.check(&slot, 0).is_none());
+    let slot = Slot(Arc::new(Entry::new((), Mark::of(0), ClassId::new(0), 0)));
+    assert!(core.check(&slot, Mark::of(0)).is_some());
+    assert!(core.check(&slot, Mark::of(0)).is_none());
     clock.advance(W);
     (core, slot)
 }
@@ -30,7 +30,7 @@ fn at_a_window_s_end() -> (Arc<TestCore>, Slot<()>) {
 #[test]
 fn two_takers_and_a_counter_neither_lose_nor_double() {
     loom::model(|| {
-        let slot = Slot(Arc::new(Entry::new((), 0, ClassId::new(0), 0)));
+        let slot = Slot(Arc::new(Entry::new((), Mark::of(0), ClassId::new(0), 0)));
         slot.hold_back();
         let taker = |slot: Slot<()>| thread::spawn(move || slot.take());
         let (one, two) = (taker(slot.clone()), taker(slot.clone()));
@@ -42,14 +42,38 @@ fn two_takers_and_a_counter_neither_lose_nor_double() {
 }
 
 #[test]
+fn a_count_that_is_given_back_is_taken_by_one_other() {
+    loom::model(|| {
+        let slot = Slot(Arc::new(Entry::new((), Mark::of(0), ClassId::new(0), 0)));
+        slot.hold_back();
+        let failing = {
+            let slot = slot.clone();
+            thread::spawn(move || {
+                let taken = slot.take();
+                slot.give_back(taken);
+            })
+        };
+        let other = {
+            let slot = slot.clone();
+            thread::spawn(move || slot.take())
+        };
+        slot.hold_back();
+        failing.join().unwrap();
+        let told = other.join().unwrap();
+        assert_eq!(told + slot.pending(), 2);
+        assert_eq!(told + slot.take(), 2);
+    });
+}
+
+#[test]
 fn a_window_s_end_gives_one_line_and_conserves_the_count() {
     loom::model(|| {
         let (core, slot) = at_a_window_s_end();
         let other = {
             let (core, slot) = (Arc::clone(&core), slot.clone());
-            thread::spawn(move || core.check(&slot, 0))
+            thread::spawn(move || core.check(&slot, Mark::of(0)))
         };
-        let mine = core.check(&slot, 0);
+        let mine = core.check(&slot, Mark::of(0));
         let lines = [mine, other.join().unwrap()];
         assert_eq!(lines.iter().flatten().count(), 1);
         let told: u64 = lines.iter().flatten().map(|line| line.suppressed).sum();
@@ -70,7 +94,7 @@ fn a_summary_and_a_line_do_not_share_a_window() {
             let (core, slot) = (Arc::clone(&core), slot.clone());
             thread::spawn(move || core.summarise(&slot))
         };
-        let line = core.check(&slot, 0);
+        let line = core.check(&slot, Mark::of(0));
         let summary = sweeper.join().unwrap();
         assert!(line.is_none() || summary.is_none());
         let told = line.map_or(0, |line| line.suppressed) + summary.map_or(0, |s| s.suppressed);
@@ -86,7 +110,7 @@ fn an_incident_that_ends_while_it_goes_on_is_counted_once() {
         let (core, slot) = at_a_window_s_end();
         let failing = {
             let (core, slot) = (Arc::clone(&core), slot.clone());
-            thread::spawn(move || core.check(&slot, 0).is_some())
+            thread::spawn(move || core.check(&slot, Mark::of(0)).is_some())
         };
         let first = slot.close().map_or(0, |closed| closed.failures);
         failing.join().unwrap();

@@ -1,29 +1,25 @@
-//! Where entries live: a few hash tables, each behind its own lock.
+//! Where entries live: a few hash tables, each behind its own locks.
 
-use std::sync::atomic::{AtomicUsize, Ordering::*, fence};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
-use hashbrown::{Equivalent, HashTable};
+use hashbrown::Equivalent;
 
 use crate::ClassId;
-use crate::entry::{Entry, Slot};
+use crate::copies::{Copies, is_held, read, write};
+use crate::entry::{Entry, GateIndex, Mark, Slot};
 use crate::sketch::Sketch;
 
 /// Enough that two threads seldom meet; a power of two.
 const SHARDS: usize = 16;
 
-type Table<K> = HashTable<Slot<K>>;
-
-/// Keeps two locks off one cache line (and off the pair that is fetched with it).
-#[repr(align(128))]
-struct Shard<K>(RwLock<Table<K>>);
-
 /// All entries of a throttle, and one overflow entry per class that needed it.
 ///
-/// The classes of one key share the key's hash, so all of them are found by one probe.
+/// The classes of one key share the key's mark, so all of them are found by one probe.
 /// Invariant: `len` is at least the number of entries in the tables, and never above `capacity`.
 pub(crate) struct Shards<K> {
-    tables: [Shard<K>; SHARDS],
+    tables: [Copies<K>; SHARDS],
     /// Sorted by class.
     overflow: RwLock<Vec<Slot<K>>>,
     len: AtomicUsize,
@@ -43,7 +39,7 @@ pub(crate) struct Removed<K> {
 impl<K> Shards<K> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            tables: [const { Shard(RwLock::new(HashTable::new())) }; SHARDS],
+            tables: [const { Copies::new() }; SHARDS],
             overflow: RwLock::new(Vec::new()),
             len: AtomicUsize::new(0),
             capacity,
@@ -62,7 +58,7 @@ impl<K> Shards<K> {
     #[inline]
     pub(crate) fn with<Q, T>(
         &self,
-        hash: u64,
+        mark: Mark,
         key: &Q,
         class: ClassId,
         f: impl FnOnce(&Slot<K>) -> T,
@@ -70,60 +66,64 @@ impl<K> Shards<K> {
     where
         Q: ?Sized + Equivalent<K>,
     {
-        read(self.table(hash))
-            .find(hash, |slot| is(slot, key, class))
+        self.shard(mark)
+            .read()
+            .find(mark.spread(), |slot| is(slot, key, class))
             .map(f)
     }
 
     /// The entry of (key, class), made if there is room; else the class's overflow entry.
     pub(crate) fn get_or_insert<Q>(
         &self,
-        hash: u64,
+        mark: Mark,
         key: &Q,
         class: ClassId,
-        gate: u32,
+        gate: GateIndex,
         own: impl FnOnce(&Q) -> K,
     ) -> Slot<K>
     where
         Q: ?Sized + Equivalent<K>,
     {
-        if let Some(slot) = self.with(hash, key, class, Slot::clone) {
+        if let Some(slot) = self.with(mark, key, class, Slot::clone) {
             return slot;
         }
         if self.len() >= self.capacity {
-            return self.overflow_slot(hash, key, class, gate, own);
+            return self.overflow_slot(mark, key, class, gate, own);
         }
         // The key is cloned before the lock is taken and before room is reserved: both are safe if it panics.
-        let made = Entry::new(own(key), hash, class, gate);
-        let mut table = write(self.table(hash));
-        if let Some(slot) = table.find(hash, |slot| is(slot, key, class)) {
+        let made = Entry::new(own(key), mark, class, gate);
+        let mut both = self.shard(mark).write();
+        if let Some(slot) = both
+            .table()
+            .find(mark.spread(), |slot| is(slot, key, class))
+        {
             return slot.clone();
         }
         let room = |len| (len < self.capacity).then_some(len + 1);
         if self.len.fetch_update(AcqRel, Acquire, room).is_err() {
-            drop(table);
+            drop(both);
             return self.overflow_of(made);
         }
         let made = Slot(Arc::new(made));
-        table.insert_unique(hash, made.clone(), |slot| slot.hash);
+        both.insert(&made);
         made
     }
 
     /// All classes of a key.
-    pub(crate) fn of_key<Q>(&self, hash: u64, key: &Q) -> Vec<Slot<K>>
+    pub(crate) fn of_key<Q>(&self, mark: Mark, key: &Q) -> Vec<Slot<K>>
     where
         Q: ?Sized + Equivalent<K>,
     {
-        let table = read(self.table(hash));
+        let table = self.shard(mark).read();
         table
-            .iter_hash(hash)
+            .iter_hash(mark.spread())
             .filter(|slot| key.equivalent(&slot.key))
             .cloned()
             .collect()
     }
 
     /// Takes all classes of a key out, but those that a handle still counts into.
-    pub(crate) fn remove_key<Q>(&self, hash: u64, key: &Q) -> Removed<K>
+    pub(crate) fn remove_key<Q>(&self, mark: Mark, key: &Q) -> Removed<K>
     where
         Q: ?Sized + Equivalent<K>,
     {
@@ -131,19 +131,18 @@ impl<K> Shards<K> {
             gone: Vec::new(),
             kept: Vec::new(),
         };
-        let mut table = write(self.table(hash));
-        while let Ok(found) = table.find_entry(hash, |slot| {
-            // Under the write lock nobody can make a second reference, so 1 stays 1.
-            Arc::strong_count(&slot.0) == 1 && key.equivalent(&slot.key)
-        }) {
-            removed.gone.push(found.remove().0);
+        let mut both = self.shard(mark).write();
+        // All of the user's `Eq` comes first: a panic in it leaves the copies alike.
+        let of_key = both.table().iter_hash(mark.spread());
+        for slot in of_key.filter(|slot| key.equivalent(&slot.key)) {
+            let part = if is_held(&both, slot) {
+                &mut removed.kept
+            } else {
+                &mut removed.gone
+            };
+            part.push(slot.clone());
         }
-        // Pairs with the last handle's drop: what it counted is visible here.
-        fence(Acquire);
-        let kept = table
-            .iter_hash(hash)
-            .filter(|slot| key.equivalent(&slot.key));
-        removed.kept.extend(kept.cloned());
+        removed.gone.iter().for_each(|slot| both.remove(slot));
         self.len.fetch_sub(removed.gone.len(), AcqRel);
         removed
     }
@@ -151,14 +150,13 @@ impl<K> Shards<K> {
     /// Takes out the entries that nobody else holds and `unwanted` agrees to.
     pub(crate) fn evict(&self, mut unwanted: impl FnMut(&Slot<K>) -> bool) -> Vec<Slot<K>> {
         let mut gone = Vec::new();
-        for Shard(table) in &self.tables {
-            let mut table = write(table);
-            let before = gone.len();
-            // `get_mut` also sees everything that the last handle did before it was dropped.
-            gone.extend(
-                table.extract_if(|slot| Arc::get_mut(&mut slot.0).is_some() && unwanted(slot)),
-            );
-            self.len.fetch_sub(gone.len() - before, AcqRel);
+        for shard in &self.tables {
+            let mut both = shard.write();
+            let idle = |slot: &&Slot<K>| !is_held(&both, slot) && unwanted(slot);
+            let idle: Vec<_> = both.table().iter().filter(idle).cloned().collect();
+            idle.iter().for_each(|slot| both.remove(slot));
+            self.len.fetch_sub(idle.len(), AcqRel);
+            gone.extend(idle);
         }
         gone
     }
@@ -176,23 +174,23 @@ impl<K> Shards<K> {
 
     /// Runs `f` on every entry, overflow entries included, under the locks: `f` is ours, never the user's.
     pub(crate) fn each(&self, mut f: impl FnMut(&Slot<K>)) {
-        for Shard(table) in &self.tables {
-            read(table).iter().for_each(&mut f);
+        for shard in &self.tables {
+            shard.read().iter().for_each(&mut f);
         }
         read(&self.overflow).iter().for_each(&mut f);
     }
 
-    fn table(&self, hash: u64) -> &RwLock<Table<K>> {
+    fn shard(&self, mark: Mark) -> &Copies<K> {
         // The table itself uses the lowest bits and the top seven.
-        &self.tables[(hash >> 32) as usize % SHARDS].0
+        &self.tables[(mark.spread() >> 32) as usize % SHARDS]
     }
 
     fn overflow_slot<Q>(
         &self,
-        hash: u64,
+        mark: Mark,
         key: &Q,
         class: ClassId,
-        gate: u32,
+        gate: GateIndex,
         own: impl FnOnce(&Q) -> K,
     ) -> Slot<K>
     where
@@ -203,7 +201,7 @@ impl<K> Shards<K> {
             slots.get(at).cloned()
         };
         let known = found(&read(&self.overflow));
-        known.unwrap_or_else(|| self.overflow_of(Entry::new(own(key), hash, class, gate)))
+        known.unwrap_or_else(|| self.overflow_of(Entry::new(own(key), mark, class, gate)))
     }
 
     /// The overflow entry of `made`'s class; `made` becomes it when there is none.
@@ -223,13 +221,4 @@ impl<K> Shards<K> {
 
 fn is<K, Q: ?Sized + Equivalent<K>>(slot: &Slot<K>, key: &Q, class: ClassId) -> bool {
     slot.class == class && key.equivalent(&slot.key)
-}
-
-// A panic in a user's `Eq` must not switch the throttle off: the tables are whole at every such point.
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

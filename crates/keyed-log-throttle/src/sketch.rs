@@ -24,9 +24,8 @@ impl Sketch {
         // Finish the hash once more: a user's hasher may leave the low bits poor.
         let bit = (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52) as u32 % BITS;
         let mask = 1 << (bit % 64);
-        if let Some(word) = self.0.get(bit as usize / 64)
-            && word.load(Relaxed) & mask == 0
-        {
+        let word = &self.0[bit as usize / 64];
+        if word.load(Relaxed) & mask == 0 {
             word.fetch_or(mask, Relaxed);
         }
     }

@@ -1,5 +1,6 @@
 //! The verbs that hand out what no line has reported: after success, after silence, at the end.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use governor::clock::Clock;
 use hashbrown::Equivalent;
 
+use crate::core::Core;
 use crate::entry::Slot;
 use crate::{ClassId, LogThrottle, Pending, Recovery};
 
@@ -38,7 +40,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let slots = self.shards.of_key(self.hash(key), key);
+        let slots = self.shards.of_key(self.mark(key), key);
         if slots.iter().any(|slot| slot.incident.was_announced()) {
             return self.close(&slots);
         }
@@ -67,7 +69,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let removed = self.shards.remove_key(self.hash(key), key);
+        let removed = self.shards.remove_key(self.mark(key), key);
         let slots: Vec<_> = removed.gone.iter().chain(&removed.kept).cloned().collect();
         let end = self.close(&slots);
         removed.kept.iter().for_each(|slot| slot.rewind());
@@ -118,7 +120,8 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// An entry is idle when its window is over, nothing is pending, no handle holds it, and it has no open incident or one
     /// that has been silent for longer than [`remember`](crate::Builder::remember).
     ///
-    /// No lock is held while `f` runs; it may call the throttle. If it panics, the counts it was not yet given stay pending.
+    /// No lock is held while `f` runs; it may call the throttle. A count is reported when `f` has returned: if it panics, the
+    /// count it was given is pending again, as are those it was not given.
     ///
     /// ```
     /// # use keyed_log_throttle::{LogThrottle, governor::clock::FakeRelativeClock};
@@ -144,7 +147,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
         for slot in due {
             if let Some(pending) = self.core.summarise(&slot) {
                 summaries += 1;
-                f(&slot.key, slot.class, pending);
+                self.tell(&slot, pending, &mut f);
             }
         }
         summaries
@@ -153,7 +156,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// Hands out every count that is still here, once, whatever its window; for the end of the program.
     ///
     /// Entries stay, and so do their windows and incidents. Answers how many counts there were. No lock is held while `f`
-    /// runs, and a panic in it leaves the rest pending.
+    /// runs, and a panic in it leaves its count and the rest pending.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -172,10 +175,45 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
         for slot in self.shards.collect(|slot| slot.pending() > 0) {
             if let Some(pending) = self.core.hand_out(&slot, now) {
                 counts += 1;
-                f(&slot.key, slot.class, pending);
+                self.tell(&slot, pending, &mut f);
             }
         }
         counts
+    }
+
+    /// Drains when the answer is dropped: at the end of a scope, however it is left, by an early return or a panic too.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::{cell::Cell, time::Duration};
+    /// fn run(outstanding: &Cell<u64>) -> Result<(), String> {
+    ///     let throttle = LogThrottle::<String>::new(Duration::from_secs(60));
+    ///     let _told = throttle.drain_on_drop(|_key, _class, pending| outstanding.set(pending.suppressed));
+    ///     for _ in 0..10 {
+    ///         let _ = throttle.check("alpha", 1);
+    ///     }
+    ///     Err("configuration lost".into())
+    /// }
+    /// let outstanding = Cell::new(0);
+    /// assert!(run(&outstanding).is_err());
+    /// assert_eq!(outstanding.get(), 9);
+    /// ```
+    pub fn drain_on_drop<F>(&self, f: F) -> DrainOnDrop<'_, K, C, S, F>
+    where
+        F: FnMut(&K, ClassId, Pending),
+    {
+        DrainOnDrop { throttle: self, f }
+    }
+
+    /// Take, tell, commit: a panic in `f` takes the first back.
+    fn tell(&self, slot: &Slot<K>, pending: Pending, f: &mut impl FnMut(&K, ClassId, Pending)) {
+        let taken = Taken {
+            core: &self.core,
+            slot,
+            suppressed: pending.suppressed,
+        };
+        f(&slot.key, slot.class, pending);
+        std::mem::forget(taken);
     }
 
     fn evict_idle(&self, now: u64) {
@@ -203,5 +241,39 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
         sums.retired
             .fetch_add(gone.iter().map(|slot| slot.suppressed()).sum(), Relaxed);
         sums.evicted.fetch_add(gone.len() as u64, Relaxed);
+    }
+}
+
+/// A count on its way to a callback. Invariant: dropped only while that callback unwinds.
+struct Taken<'a, K, C: Clock> {
+    core: &'a Core<K, C>,
+    slot: &'a Slot<K>,
+    suppressed: u64,
+}
+
+impl<K, C: Clock> Drop for Taken<'_, K, C> {
+    fn drop(&mut self) {
+        self.core.give_back(self.slot, self.suppressed);
+    }
+}
+
+/// Drains a throttle at the end of a scope; from [`LogThrottle::drain_on_drop`].
+///
+/// If its callback panics while another panic unwinds, the process aborts, as with every panic in a drop.
+#[must_use = "it drains when it is dropped"]
+pub struct DrainOnDrop<'a, K, C: Clock, S, F: FnMut(&K, ClassId, Pending)> {
+    throttle: &'a LogThrottle<K, C, S>,
+    f: F,
+}
+
+impl<K, C: Clock, S, F: FnMut(&K, ClassId, Pending)> Drop for DrainOnDrop<'_, K, C, S, F> {
+    fn drop(&mut self) {
+        self.throttle.drain(&mut self.f);
+    }
+}
+
+impl<K, C: Clock, S, F: FnMut(&K, ClassId, Pending)> fmt::Debug for DrainOnDrop<'_, K, C, S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DrainOnDrop").field(self.throttle).finish()
     }
 }

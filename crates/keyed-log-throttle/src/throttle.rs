@@ -11,6 +11,7 @@ use governor::clock::{Clock, DefaultClock};
 use hashbrown::Equivalent;
 
 use crate::core::Core;
+use crate::entry::Mark;
 use crate::shards::Shards;
 use crate::{Builder, ClassId, Handle, Line, Totals};
 
@@ -97,11 +98,25 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
-        let (class, hash) = (class.into(), self.hash(key));
+        self.check_as(key, class.into(), Q::to_owned)
+    }
+
+    /// [`check`](Self::check) for a key that is borrowed in a way that `ToOwned` does not know.
+    #[inline]
+    pub(crate) fn check_as<Q>(
+        &self,
+        key: &Q,
+        class: ClassId,
+        own: impl FnOnce(&Q) -> K,
+    ) -> Option<Line>
+    where
+        Q: ?Sized + Hash + Equivalent<K>,
+    {
+        let mark = self.mark(key);
         let known = self
             .shards
-            .with(hash, key, class, |slot| self.core.check(slot, hash));
-        known.unwrap_or_else(|| self.check_new(hash, key, class))
+            .with(mark, key, class, |slot| self.core.check(slot, mark));
+        known.unwrap_or_else(|| self.check_new(mark, key, class, own))
     }
 
     /// A handle for `key` and `class`: its [`check`](Handle::check) needs no look-up.
@@ -122,12 +137,12 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
-        let (class, hash) = (class.into(), self.hash(key));
+        let (class, mark) = (class.into(), self.mark(key));
         let gate = self.core.gate_index(class);
         let slot = self
             .shards
-            .get_or_insert(hash, key, class, gate, Q::to_owned);
-        Handle::new(Arc::clone(&self.core), slot, hash)
+            .get_or_insert(mark, key, class, gate, Q::to_owned);
+        Handle::new(Arc::clone(&self.core), slot, mark)
     }
 
     /// Lines of `key`, in all classes, that were held back and not reported; for a status page.
@@ -148,27 +163,31 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         self.shards
-            .of_key(self.hash(key), key)
+            .of_key(self.mark(key), key)
             .iter()
             .map(|slot| slot.pending())
             .sum()
     }
 
-    pub(crate) fn hash<Q: ?Sized + Hash>(&self, key: &Q) -> u64 {
-        self.hasher.hash_one(key)
+    pub(crate) fn mark<Q: ?Sized + Hash>(&self, key: &Q) -> Mark {
+        Mark::of(self.hasher.hash_one(key))
     }
 
     #[cold]
-    fn check_new<Q>(&self, hash: u64, key: &Q, class: ClassId) -> Option<Line>
+    fn check_new<Q>(
+        &self,
+        mark: Mark,
+        key: &Q,
+        class: ClassId,
+        own: impl FnOnce(&Q) -> K,
+    ) -> Option<Line>
     where
-        Q: ?Sized + Equivalent<K> + ToOwned<Owned = K>,
+        Q: ?Sized + Equivalent<K>,
     {
         let gate = self.core.gate_index(class);
         // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
-        let slot = self
-            .shards
-            .get_or_insert(hash, key, class, gate, Q::to_owned);
-        self.core.check(&slot, hash)
+        let slot = self.shards.get_or_insert(mark, key, class, gate, own);
+        self.core.check(&slot, mark)
     }
 }
 

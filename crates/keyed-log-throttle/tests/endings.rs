@@ -151,6 +151,7 @@ fn forgetting_hands_out_what_was_pending() {
 #[test]
 fn a_count_left_by_an_unannounced_incident_is_handed_out_by_forget() {
     let (throttle, clock) = throttle();
+    clock.advance(10 * T);
     fail(&throttle, "alpha", 1, 1);
     drop(throttle.recovered("alpha"));
     fail(&throttle, "alpha", 1, 3);
@@ -164,11 +165,12 @@ fn a_count_left_by_an_unannounced_incident_is_handed_out_by_forget() {
 fn a_sweep_lets_idle_entries_go_when_their_incident_is_old() {
     let (builder, clock) = support::builder();
     let throttle = builder.remember(2 * W).build();
-    fail(&throttle, "works", 1, 1);
-    fail(&throttle, "silent", 1, 1);
-    drop(throttle.recovered("works"));
+    for key in ["works", "works too", "silent"] {
+        fail(&throttle, key, 1, 1);
+    }
+    drop((throttle.recovered("works"), throttle.recovered("works too")));
     sweep(&throttle);
-    assert_eq!(throttle.len(), 2, "their windows are not over");
+    assert_eq!(throttle.len(), 3, "their windows are not over");
     clock.advance(W);
     sweep(&throttle);
     assert_eq!(throttle.len(), 1, "only the open incident is remembered");
@@ -180,7 +182,7 @@ fn a_sweep_lets_idle_entries_go_when_their_incident_is_old() {
     assert!(throttle.is_empty());
     assert_eq!(
         (throttle.recovered("silent"), throttle.totals().evicted),
-        (None, 2)
+        (None, 3)
     );
 }
 
@@ -204,16 +206,86 @@ fn a_sweep_never_evicts_a_count() {
 }
 
 #[test]
-fn a_panic_in_the_callback_leaves_the_other_counts_pending() {
+fn a_panic_in_the_callback_of_drain_leaves_its_count_and_the_others_pending() {
     let (throttle, _) = throttle();
     for key in ["alpha", "beta", "gamma"] {
         fail(&throttle, key, 1, 3);
     }
     let broken = AssertUnwindSafe(|| throttle.drain(|_, _, _| panic!("the sink is broken")));
     assert!(catch_unwind(broken).is_err());
-    assert_eq!(throttle.totals().pending, 4);
+    assert_eq!(
+        (throttle.totals().pending, throttle.totals().reported),
+        (6, 0)
+    );
+    assert!(throttle.totals().is_conserved());
     assert_eq!(
         throttle.drain(|_, _, pending| assert_eq!(pending.suppressed, 2)),
-        2
+        3
     );
+    assert_eq!(throttle.totals().pending, 0);
+}
+
+#[test]
+fn a_panic_in_the_callback_of_sweep_leaves_the_count_for_the_next_line() {
+    let (throttle, clock) = throttle();
+    fail(&throttle, "alpha", 1, 4);
+    clock.advance(W);
+    let broken = AssertUnwindSafe(|| throttle.sweep(|_, _, _| panic!("the sink is broken")));
+    assert!(catch_unwind(broken).is_err());
+    assert_eq!(
+        (throttle.totals().pending, throttle.totals().reported),
+        (3, 0)
+    );
+    assert_eq!(
+        fail(&throttle, "alpha", 1, 1),
+        0,
+        "the window is spent all the same"
+    );
+    clock.advance(W);
+    assert_eq!(
+        throttle.check("alpha", 1).map(|line| line.suppressed),
+        Some(4)
+    );
+    assert!(throttle.totals().is_conserved());
+}
+
+#[test]
+fn a_panic_between_check_and_sink_costs_the_line_it_carried_and_no_more() {
+    let (throttle, clock) = throttle();
+    fail(&throttle, "alpha", 1, 4);
+    clock.advance(W);
+    let broken = AssertUnwindSafe(|| {
+        let _line = throttle.check("alpha", 1).expect("the window is over");
+        panic!("the sink is broken")
+    });
+    assert!(catch_unwind(broken).is_err());
+    fail(&throttle, "alpha", 1, 2);
+    let totals = throttle.totals();
+    assert_eq!((totals.reported, totals.pending), (3, 2));
+    assert!(totals.is_conserved());
+}
+
+#[test]
+fn a_guard_drains_on_the_way_out_of_a_panic() {
+    let (throttle, said) = (throttle().0, std::cell::RefCell::new(Vec::new()));
+    let work = AssertUnwindSafe(|| {
+        let _told =
+            throttle.drain_on_drop(|key, _, p| said.borrow_mut().push((key.clone(), p.suppressed)));
+        fail(&throttle, "alpha", 1, 3);
+        panic!("the loop is broken")
+    });
+    assert!(catch_unwind(work).is_err());
+    assert_eq!(*said.borrow(), [("alpha".to_owned(), 2)]);
+    assert_eq!(throttle.totals().pending, 0);
+}
+
+#[test]
+fn a_handle_that_outlives_the_throttle_still_counts() {
+    let (throttle, clock) = throttle();
+    let handle = throttle.handle("alpha", 1);
+    fail(&throttle, "alpha", 1, 3);
+    drop(throttle);
+    assert_eq!(handle.pending(), 2);
+    clock.advance(W);
+    assert_eq!(handle.check().map(|line| line.suppressed), Some(2));
 }

@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use keyed_log_throttle::governor::clock::FakeRelativeClock;
@@ -19,6 +20,8 @@ enum Op {
     Advance(u32),
     Sweep,
     Drain,
+    /// A drain whose callback panics at the first count.
+    Broken,
     Recovered(u8),
     Forget(u8),
 }
@@ -33,6 +36,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(Op::Advance),
         2 => Just(Op::Sweep),
         1 => Just(Op::Drain),
+        1 => Just(Op::Broken),
         1 => key.clone().prop_map(Op::Recovered),
         1 => key.prop_map(Op::Forget),
     ]
@@ -144,6 +148,21 @@ impl World {
         taken
     }
 
+    /// The count of a callback that panics is not told, and stays.
+    fn broken_drain(&self) {
+        // Unwinds without a message on the terminal.
+        let callback = || {
+            self.throttle
+                .drain(|_, _, _| resume_unwind(Box::new("the sink is broken")))
+        };
+        let before = self.throttle.totals();
+        assert_eq!(
+            catch_unwind(AssertUnwindSafe(callback)).is_err(),
+            before.pending > 0
+        );
+        assert_eq!(self.throttle.totals(), before);
+    }
+
     fn ended(&mut self, end: Option<Recovery>) -> u64 {
         let taken = end.map_or(0, |end| end.suppressed);
         self.reported += taken;
@@ -190,6 +209,7 @@ proptest! {
                 }
                 Op::Sweep => prop_assert_eq!(world.sweep(), model.sweep()),
                 Op::Drain => prop_assert_eq!(world.drain(), model.take(None)),
+                Op::Broken => world.broken_drain(),
                 Op::Recovered(key) => {
                     let end = world.throttle.recovered(&name(key));
                     if end.is_some() {
@@ -225,6 +245,7 @@ proptest! {
                 Op::Advance(ms) => world.clock.advance(Duration::from_millis(ms.into())),
                 Op::Sweep => drop(world.sweep()),
                 Op::Drain => drop(world.drain()),
+                Op::Broken => world.broken_drain(),
                 Op::Recovered(key) => {
                     let end = world.throttle.recovered(&name(key));
                     world.ended(end);

@@ -97,6 +97,22 @@ fn a_class_may_have_a_window_of_its_own() {
 }
 
 #[test]
+fn every_class_may_have_a_window_of_its_own() {
+    let (builder, clock) = support::builder();
+    let own = |builder: keyed_log_throttle::Builder<_, _>, class| {
+        builder.class_window(class, W * (1 + u32::from(class > 65_533)))
+    };
+    let throttle = (0..=u16::MAX).fold(builder, own).window(7 * W).build();
+    let classes = [0, 1, 65_533, 65_534, 65_535];
+    let failed = |class| fail(&throttle, "alpha", class, 2);
+    assert_eq!(classes.map(failed), [1; 5]);
+    clock.advance(W);
+    assert_eq!(classes.map(failed), [1, 1, 1, 0, 0]);
+    clock.advance(W);
+    assert_eq!(classes.map(failed), [1; 5]);
+}
+
+#[test]
 fn a_window_of_zero_holds_nothing_back() {
     let (builder, clock) = support::builder();
     let throttle = builder.window(Duration::ZERO).build();
@@ -192,4 +208,50 @@ fn a_class_keeps_its_number() {
         (513, 513, "513".into())
     );
     assert_eq!(ClassId::new(513), class);
+}
+
+#[test]
+fn a_tick_clock_shows_the_time_of_its_last_tick_to_all_clones() {
+    use governor::clock::{Clock, FakeRelativeClock};
+    use keyed_log_throttle::TickClock;
+
+    let source = FakeRelativeClock::default();
+    source.advance(T);
+    let clock = TickClock::over(source.clone());
+    let throttle = LogThrottle::<u64>::builder()
+        .window(W)
+        .clock(clock.clone())
+        .build();
+    assert!(throttle.check(&1, 0).is_some());
+    source.advance(W);
+    assert!(
+        throttle.check(&1, 0).is_none(),
+        "who forgets to tick stops time"
+    );
+    assert!(
+        throttle.check(&2, 0).is_some(),
+        "a new key passes all the same"
+    );
+    assert_eq!(throttle.sweep(|_, _, _| {}), 0);
+    clock.tick();
+    assert_eq!(Duration::from(clock.now()), W);
+    let line = throttle
+        .check(&1, 0)
+        .map(|line| (line.suppressed, line.since));
+    assert_eq!(line, Some((1, Some(W))), "nothing was lost");
+    assert!(throttle.totals().is_conserved());
+}
+
+#[test]
+fn a_tick_clock_does_not_go_back() {
+    use governor::clock::Clock;
+    use keyed_log_throttle::TickClock;
+
+    let source = Settable::default();
+    let clock = TickClock::over(source.clone());
+    for (now, shown) in [(3 * W, 3 * W), (W, 3 * W), (4 * W, 4 * W)] {
+        source.0.set(now);
+        clock.tick();
+        assert_eq!(Duration::from(clock.now()), shown);
+    }
 }

@@ -2,6 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(feature = "tracing")]
+pub(crate) mod capture;
+#[cfg(feature = "layer")]
+pub(crate) mod layered;
+
 use std::time::Duration;
 
 use keyed_log_throttle::governor::clock::FakeRelativeClock;

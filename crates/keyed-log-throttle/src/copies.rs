@@ -1,0 +1,113 @@
+//! One hash table in two copies, each behind its own lock.
+//!
+//! A look-up under a read lock still writes to the lock, twice. Two threads that ask for one key spent four fifths of their
+//! time passing that cache line to and fro. So threads are spread over the copies, and who changes the table locks both, in
+//! order. It costs about 15 bytes per entry, and a change is done twice; the way to a known key is as it was.
+
+use std::sync::atomic::{AtomicUsize, Ordering::*, fence};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+
+use crate::entry::Slot;
+
+/// More would serve more threads on one key, at more memory for each entry.
+const COPIES: usize = 2;
+
+pub(crate) type Table<K> = HashTable<Slot<K>>;
+
+/// Keeps two locks off one cache line (and off the pair that is fetched with it).
+#[repr(align(128))]
+struct Apart<T>(T);
+
+/// A table to read from. Invariant: all copies hold the same slots whenever no [`Both`] is alive.
+pub(crate) struct Copies<K>([Apart<RwLock<Table<K>>>; COPIES]);
+
+/// All copies, locked for a change. Nothing of the user runs between a change to one and the same change to the other.
+pub(crate) struct Both<'a, K>([RwLockWriteGuard<'a, Table<K>>; COPIES]);
+
+// ===== impl Copies =====
+
+impl<K> Copies<K> {
+    pub(crate) const fn new() -> Self {
+        Self([const { Apart(RwLock::new(HashTable::new())) }; COPIES])
+    }
+
+    /// This thread's copy.
+    #[inline]
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Table<K>> {
+        read(&self.0[turn()].0)
+    }
+
+    pub(crate) fn write(&self) -> Both<'_, K> {
+        Both(self.0.each_ref().map(|copy| write(&copy.0)))
+    }
+}
+
+impl<K> Both<'_, K> {
+    pub(crate) fn table(&self) -> &Table<K> {
+        &self.0[0]
+    }
+
+    pub(crate) fn insert(&mut self, slot: &Slot<K>) {
+        for table in &mut self.0 {
+            table.insert_unique(slot.mark.spread(), slot.clone(), |slot| slot.mark.spread());
+        }
+    }
+
+    /// Takes `slot` out; it is found by identity, without the user's `Eq`.
+    pub(crate) fn remove(&mut self, slot: &Slot<K>) {
+        for table in &mut self.0 {
+            if let Ok(found) = table.find_entry(slot.mark.spread(), |other| other == slot) {
+                found.remove();
+            }
+        }
+    }
+}
+
+/// Whether anybody but the tables refers to `slot`, which is in them. With [`Both`] alive, `false` stays `false`: nobody
+/// else could make a reference. It has then also seen all that the last holder counted.
+pub(crate) fn is_held<K>(_: &Both<'_, K>, slot: &Slot<K>) -> bool {
+    let held = Arc::strong_count(&slot.0) > COPIES;
+    fence(Acquire); // Pairs with the drop of the last handle.
+    held
+}
+
+/// Threads that live and read each copy.
+static READERS: [AtomicUsize; COPIES] = [const { AtomicUsize::new(0) }; COPIES];
+
+/// A thread's place at one copy, for as long as it lives.
+struct Turn(usize);
+
+impl Turn {
+    /// A place where the fewest are. Two threads that come at once may choose the same: then they share a lock, no more.
+    fn take() -> Self {
+        let count = |copy: &usize| READERS[*copy].load(Relaxed);
+        let turn = (0..COPIES).min_by_key(count).unwrap_or(0);
+        READERS[turn].fetch_add(1, Relaxed);
+        Self(turn)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        READERS[self.0].fetch_sub(1, Relaxed);
+    }
+}
+
+/// Which copy this thread reads.
+#[inline]
+fn turn() -> usize {
+    thread_local!(static TURN: Turn = Turn::take());
+    // A thread that is ending, and checks from a destructor, has no place any more.
+    TURN.try_with(|turn| turn.0).unwrap_or(0)
+}
+
+// A panic in a user's `Eq` must not switch the throttle off: the tables are whole at every such point.
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -14,8 +14,7 @@ use std::path::{Path, PathBuf};
 
 use criterion::measurement::WallTime;
 use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group,
-    criterion_main,
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
 use kanban_dispatcher::{Clock, Config, Dispatcher, NewTask, Outcome, Root, Slug, Store};
 use rusqlite::{Connection, OpenFlags};
@@ -128,67 +127,50 @@ fn open_query_close(db: &Path) -> rusqlite::Result<i64> {
     )
 }
 
-fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
-    let mut group = c.benchmark_group(format!("kanban_dispatcher/{name}"));
-    // A tick over a thousand boards is long: every sample gets the same few iterations.
-    group.sampling_mode(SamplingMode::Flat);
-    group
-}
-
-fn tick(c: &mut Criterion) {
-    let mut group = group(c, "tick, all healthy");
+fn boards(c: &mut Criterion) {
     for count in COUNTS {
-        let fleet = Fleet::new(count);
-        let mut dispatcher = fleet.dispatcher(0);
+        let mut group = c.benchmark_group(format!("kanban_dispatcher/{count} idle boards"));
+        // A tick over a thousand boards is long: every sample gets the same few iterations.
+        group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| dispatcher.tick());
-        });
-    }
-    group.finish();
-}
-
-fn tick_with_broken_boards(c: &mut Criterion) {
-    let mut group = group(c, "tick, one in ten broken");
-    for count in &COUNTS[1..] {
-        let fleet = Fleet::new(*count);
-        fleet.break_some();
-        let mut dispatcher = fleet.dispatcher(count.div_ceil(10));
-        group.throughput(Throughput::Elements(*count as u64));
-        group.bench_function(BenchmarkId::from_parameter(count), |b| {
-            b.iter(|| dispatcher.tick());
-        });
-    }
-    group.finish();
-}
-
-fn baselines(c: &mut Criterion) {
-    let mut group = group(c, "baseline");
-    for count in COUNTS {
         let fleet = Fleet::new(count);
-        let pairs: Vec<_> = fleet
-            .boards
-            .iter()
-            .map(|db| (db.clone(), beside(db, "-wal")))
-            .collect();
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(BenchmarkId::new("two stats", count), |b| {
-            b.iter(|| {
-                for (db, wal) in &pairs {
-                    black_box(two_stats(db, wal));
-                }
-            });
-        });
-        group.bench_function(BenchmarkId::new("open, query, close", count), |b| {
-            b.iter(|| {
-                for db in &fleet.boards {
-                    black_box(open_query_close(db).expect("a healthy board"));
-                }
-            });
-        });
+        look(&mut group, &fleet);
+        tick(&mut group, "tick, all healthy", &fleet, 0);
+        if count >= 10 {
+            fleet.break_some();
+            tick(&mut group, "tick, one in ten broken", &fleet, count / 10);
+        }
+        group.finish();
     }
-    group.finish();
 }
 
-criterion_group!(benches, tick, tick_with_broken_boards, baselines);
+fn tick(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, fleet: &Fleet, held: usize) {
+    let mut dispatcher = fleet.dispatcher(held);
+    group.bench_function(name, |b| b.iter(|| dispatcher.tick()));
+}
+
+/// What looking costs without deciding.
+fn look(group: &mut BenchmarkGroup<'_, WallTime>, fleet: &Fleet) {
+    let pairs: Vec<_> = fleet
+        .boards
+        .iter()
+        .map(|db| (db, beside(db, "-wal")))
+        .collect();
+    group.bench_function("limit: two stats", |b| {
+        b.iter(|| {
+            for (db, wal) in &pairs {
+                black_box(two_stats(db, wal));
+            }
+        });
+    });
+    group.bench_function("peer: open, query, close", |b| {
+        b.iter(|| {
+            for db in &fleet.boards {
+                black_box(open_query_close(db).expect("a healthy board"));
+            }
+        });
+    });
+}
+
+criterion_group!(benches, boards);
 criterion_main!(benches);

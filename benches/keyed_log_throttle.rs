@@ -1,24 +1,60 @@
-//! What one decision costs, beside a plain map behind a mutex and beside governor alone.
+//! What one decision costs: held back or permitted, by key or by handle, alone and end to end through `tracing`.
 //!
-//! Each iteration is one decision, clock reading included (10 ns or so of each number). "suppressed" is the path a failing
-//! loop takes; "permitted" is a key seen for the first time, key clone and eviction of the whole table included. The naive
-//! map counts nothing, never forgets and locks everybody out; governor alone has one cell, no key and no count: it is the
-//! limit. `foldhash` is the same throttle with a faster hasher.
+//! Each iteration is one decision about one line. "Held back" is the path of a failing loop. The limit is a slot that the
+//! caller holds: one load against a clock that is set once per round, and one exact counter; no key, no windows, no report.
+//! Ours reads a clock on each check (some 4 ns of quanta's) unless it says "tick clock". The peers: governor without a key,
+//! governor keyed by its hash map, a mutex around a map as people write it (it counts nothing and never forgets), and
+//! tracing-throttle's layer. "Event" is a whole `tracing::error!` with two fields and a message, denied, below a registry
+//! that is the scoped default; the limit there asks the slot before tracing hears of anything.
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use criterion::{BatchSize, measurement::WallTime};
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use keyed_log_throttle::{DefaultHashBuilder, LogThrottle};
+use criterion::measurement::WallTime;
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main,
+};
+use governor::{Quota, RateLimiter};
+use keyed_log_throttle::{
+    DefaultHashBuilder, Handle, LineThrottle, LogThrottle, ThrottleLayer, TickClock, throttled,
+};
+use tracing::{Dispatch, Level, Subscriber, dispatcher};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_throttle::{Policy, TracingRateLimitLayer};
 
 const WINDOW: Duration = Duration::from_secs(3600);
 const CLASS: u16 = 3;
+const MANY: usize = 10_000;
+
+/// The least that is exact: a slot's own window and count, against a clock in an atomic.
+#[derive(Debug)]
+struct Limit {
+    until: AtomicU64,
+    held_back: AtomicU64,
+}
+
+impl Limit {
+    const fn new() -> Self {
+        Self {
+            until: AtomicU64::new(u64::MAX),
+            held_back: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    fn passes(&self, now: &AtomicU64) -> bool {
+        if now.load(Ordering::Relaxed) < self.until.load(Ordering::Acquire) {
+            self.held_back.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+}
 
 /// What people write by hand.
 #[derive(Default)]
@@ -45,12 +81,21 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn direct() -> DefaultDirectRateLimiter {
-    RateLimiter::direct(Quota::per_hour(NonZeroU32::MIN))
+fn quota() -> Quota {
+    Quota::per_hour(NonZeroU32::MIN)
 }
 
 fn keys(count: usize) -> Vec<String> {
     (0..count).map(|key| format!("board-{key}")).collect()
+}
+
+/// A stride that visits all keys and that no prefetcher guesses.
+fn stride(count: usize) -> impl FnMut() -> usize {
+    let mut at = 0;
+    move || {
+        at = (at + 7_919) % count;
+        at
+    }
 }
 
 fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
@@ -59,74 +104,80 @@ fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     group
 }
 
-fn suppressed(c: &mut Criterion) {
-    let mut group = group(c, "suppressed");
-    let throttle = LogThrottle::<String>::new(WINDOW);
-    let fast = LogThrottle::<String>::builder()
-        .window(WINDOW)
-        .hasher(DefaultHashBuilder::default())
-        .build();
-    let numbers = LogThrottle::<u64>::builder()
-        .window(WINDOW)
-        .hasher(DefaultHashBuilder::default())
-        .build();
-    let (handle, naive, direct) = (
-        throttle.handle("board-7", CLASS),
-        Naive::default(),
-        direct(),
-    );
-    group.bench_function("key", |b| {
-        b.iter(|| throttle.check(black_box("board-7"), CLASS))
-    });
-    group.bench_function("key, foldhash", |b| {
-        b.iter(|| fast.check(black_box("board-7"), CLASS))
-    });
-    group.bench_function("u64 key, foldhash", |b| {
-        b.iter(|| numbers.check(black_box(&7), CLASS))
-    });
-    group.bench_function("handle", |b| b.iter(|| black_box(&handle).check()));
-    group.bench_function("naive map", |b| {
-        b.iter(|| naive.check(black_box("board-7"), CLASS))
-    });
-    group.bench_function("governor alone", |b| {
-        b.iter(|| black_box(&direct).check().is_ok())
-    });
-    group.finish();
+fn ticking() -> (LogThrottle<String, TickClock>, TickClock) {
+    let clock = TickClock::new();
+    clock.tick();
+    (
+        LogThrottle::builder()
+            .window(WINDOW)
+            .clock(clock.clone())
+            .build(),
+        clock,
+    )
 }
 
-fn many_keys(c: &mut Criterion) {
-    let mut group = group(c, "suppressed, 10,000 keys");
-    let throttle = LogThrottle::<String>::new(WINDOW);
-    let fast = LogThrottle::<String>::builder()
+fn fast() -> LogThrottle<String, governor::clock::DefaultClock, DefaultHashBuilder> {
+    LogThrottle::builder()
         .window(WINDOW)
         .hasher(DefaultHashBuilder::default())
-        .build();
-    let (naive, keys) = (Naive::default(), keys(10_000));
-    for key in &keys {
+        .build()
+}
+
+fn held_back(c: &mut Criterion) {
+    decisions(group(c, "held back, 1 key"), &keys(1));
+    decisions(group(c, "held back, 10,000 keys"), &keys(MANY));
+}
+
+fn decisions(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
+    let (plain, fast, (ticking, _clock)) = (LogThrottle::<String>::new(WINDOW), fast(), ticking());
+    let (naive, clock) = (Naive::default(), AtomicU64::new(1));
+    let (direct, keyed) = (RateLimiter::direct(quota()), RateLimiter::hashmap(quota()));
+    for key in keys {
         let _ = (
-            throttle.check(key.as_str(), CLASS),
+            plain.check(key.as_str(), CLASS),
             fast.check(key.as_str(), CLASS),
         );
-        naive.check(key, CLASS);
+        let _ = (
+            keyed.check_key(key),
+            naive.check(key, CLASS),
+            direct.check(),
+        );
     }
+    let slots: Vec<_> = keys.iter().map(|_| Box::new(Limit::new())).collect();
     let handles: Vec<_> = keys
         .iter()
-        .map(|key| throttle.handle(key.as_str(), CLASS))
+        .map(|key| plain.handle(key.as_str(), CLASS))
         .collect();
-    // A stride that visits all keys and that no prefetcher guesses.
-    let mut at = 0;
-    let mut next = move || {
-        at = (at + 7_919) % 10_000;
-        at
-    };
+    let ticked: Vec<_> = keys
+        .iter()
+        .map(|key| ticking.handle(key.as_str(), CLASS))
+        .collect();
+    for handle in &ticked {
+        let _ = handle.check();
+    }
+
+    let mut next = stride(keys.len());
+    group.bench_function("limit: slot, tick clock", |b| {
+        b.iter(|| slots[next()].passes(black_box(&clock)))
+    });
+    group.bench_function("handle, tick clock", |b| b.iter(|| ticked[next()].check()));
+    group.bench_function("handle", |b| b.iter(|| handles[next()].check()));
     group.bench_function("key", |b| {
-        b.iter(|| throttle.check(keys[next()].as_str(), CLASS))
+        b.iter(|| plain.check(keys[next()].as_str(), CLASS))
+    });
+    group.bench_function("key, tick clock", |b| {
+        b.iter(|| ticking.check(keys[next()].as_str(), CLASS))
     });
     group.bench_function("key, foldhash", |b| {
         b.iter(|| fast.check(keys[next()].as_str(), CLASS))
     });
-    group.bench_function("handle", |b| b.iter(|| handles[next()].check()));
-    group.bench_function("naive map", |b| {
+    group.bench_function("peer: governor, no key", |b| {
+        b.iter(|| black_box(&direct).check().is_ok())
+    });
+    group.bench_function("peer: governor, hash map", |b| {
+        b.iter(|| keyed.check_key(&keys[next()]).is_ok())
+    });
+    group.bench_function("peer: mutex and map", |b| {
         b.iter(|| naive.check(&keys[next()], CLASS))
     });
     group.finish();
@@ -136,60 +187,54 @@ fn permitted(c: &mut Criterion) {
     const KEYS: usize = 1_000;
     let mut group = c.benchmark_group("keyed_log_throttle/permitted, new key");
     group.throughput(Throughput::Elements(KEYS as u64));
-    let keys = keys(KEYS);
-    let (one_by_one, size) = (keys.iter(), BatchSize::SmallInput);
+    let (keys, size) = (keys(KEYS), BatchSize::SmallInput);
+    group.bench_function("limit: insert the key", |b| {
+        let run = |mut map: HashMap<String, u64>| {
+            keys.iter()
+                .filter(|key| map.insert((*key).clone(), 0).is_none())
+                .count()
+        };
+        b.iter_batched(HashMap::new, run, size);
+    });
     group.bench_function("key", |b| {
         let run = |throttle: LogThrottle<String>| {
-            one_by_one
-                .clone()
+            keys.iter()
                 .filter(|key| throttle.check(key.as_str(), CLASS).is_some())
                 .count()
         };
         b.iter_batched(|| LogThrottle::new(WINDOW), run, size);
     });
-    group.bench_function("naive map", |b| {
-        let run = |naive: Naive| {
-            one_by_one
-                .clone()
-                .filter(|key| naive.check(key, CLASS))
-                .count()
-        };
+    group.bench_function("peer: mutex and map", |b| {
+        let run = |naive: Naive| keys.iter().filter(|key| naive.check(key, CLASS)).count();
         b.iter_batched(Naive::default, run, size);
-    });
-    // A window of zero: the price of a permit for a key that is known.
-    let open = LogThrottle::<String>::new(Duration::ZERO);
-    group.throughput(Throughput::Elements(1));
-    group.bench_function("known key", |b| {
-        b.iter(|| open.check(black_box("board-7"), CLASS))
     });
     group.finish();
 }
 
 /// Two threads at once; the time is that of the slower one, for one decision of each.
 fn two_threads(c: &mut Criterion) {
-    let mut group = group(c, "suppressed, 2 threads");
-    let throttle = Arc::new(LogThrottle::<String>::new(WINDOW));
-    let (naive, handle) = (
-        Arc::new(Naive::default()),
+    let mut group = group(c, "held back, 2 threads");
+    let (throttle, naive) = (LogThrottle::<String>::new(WINDOW), Naive::default());
+    let (handle, direct) = (
         throttle.handle("board-7", CLASS),
+        RateLimiter::direct(quota()),
     );
-    group.bench_function("one key", |b| {
-        b.iter_custom(|n| race(n, |_| throttle.check("board-7", CLASS).is_some()));
+    let (slot, clock, keys) = (Limit::new(), AtomicU64::new(1), ["board-0", "board-1"]);
+    let mut bench = |name: &str, decide: &(dyn Fn(usize) -> bool + Sync)| {
+        group.bench_function(name, |b| b.iter_custom(|n| race(n, decide)));
+    };
+    bench("limit: slot, tick clock", &|_| slot.passes(&clock));
+    bench("one handle", &|_| handle.check().is_some());
+    bench("one key", &|_| throttle.check("board-7", CLASS).is_some());
+    bench("a key each", &|thread| {
+        throttle.check(keys[thread], CLASS).is_some()
     });
-    group.bench_function("a key each", |b| {
-        let keys = ["board-0", "board-1"];
-        b.iter_custom(|n| race(n, |thread| throttle.check(keys[thread], CLASS).is_some()));
-    });
-    group.bench_function("one handle", |b| {
-        b.iter_custom(|n| race(n, |_| handle.check().is_some()));
-    });
-    group.bench_function("naive map, one key", |b| {
-        b.iter_custom(|n| race(n, |_| naive.check("board-7", CLASS)));
-    });
+    bench("peer: governor, no key", &|_| direct.check().is_ok());
+    bench("peer: mutex and map", &|_| naive.check("board-7", CLASS));
     group.finish();
 }
 
-fn race(iterations: u64, decide: impl Fn(usize) -> bool + Sync) -> Duration {
+fn race(iterations: u64, decide: &(dyn Fn(usize) -> bool + Sync)) -> Duration {
     let start = Barrier::new(2);
     let run = |thread: usize| {
         start.wait();
@@ -205,5 +250,113 @@ fn race(iterations: u64, decide: impl Fn(usize) -> bool + Sync) -> Duration {
     })
 }
 
-criterion_group!(benches, suppressed, many_keys, permitted, two_threads);
+/// Hears of events and does nothing.
+struct Sink;
+
+impl<S: Subscriber> Layer<S> for Sink {}
+
+fn plain_registry() -> Dispatch {
+    Dispatch::new(tracing_subscriber::registry().with(Sink))
+}
+
+fn events(c: &mut Criterion) {
+    event_of(group(c, "event, 1 key"), &keys(1));
+    event_of(group(c, "event, 10,000 keys"), &keys(MANY));
+}
+
+fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
+    let (throttle, clock) = (LogThrottle::<String>::new(WINDOW), AtomicU64::new(1));
+    let slots: Vec<_> = keys.iter().map(|_| Box::new(Limit::new())).collect();
+    let handles: Vec<Handle<String>> = keys
+        .iter()
+        .map(|key| throttle.handle(key.as_str(), CLASS))
+        .collect();
+    let gated = |at: usize| {
+        if slots[at].passes(&clock) {
+            error(&keys[at]);
+        }
+    };
+    let by_handle = |at: usize| {
+        throttled!(
+            handles[at].check(),
+            Level::ERROR,
+            board = keys[at],
+            code = 5,
+            "{} is locked",
+            keys[at]
+        );
+    };
+    let by_key = |at: usize| {
+        throttled!(
+            throttle.check(&keys[at], CLASS),
+            Level::ERROR,
+            board = keys[at],
+            code = 5,
+            "{} is locked",
+            keys[at]
+        );
+    };
+    event(
+        &mut group,
+        "limit: slot before tracing",
+        &plain_registry(),
+        keys.len(),
+        gated,
+    );
+    event(
+        &mut group,
+        "macro by handle",
+        &plain_registry(),
+        keys.len(),
+        by_handle,
+    );
+    event(
+        &mut group,
+        "macro by key",
+        &plain_registry(),
+        keys.len(),
+        by_key,
+    );
+
+    let layer = ThrottleLayer::new(Sink, Arc::new(LineThrottle::new(WINDOW))).keyed_by(["board"]);
+    let ours = Dispatch::new(tracing_subscriber::registry().with(layer));
+    event(&mut group, "layer", &ours, keys.len(), |at| {
+        error(&keys[at])
+    });
+
+    let policy = Policy::token_bucket(1.0, 1e-9).expect("a valid policy");
+    let limit = TracingRateLimitLayer::builder()
+        .with_policy(policy)
+        .with_max_signatures(2 * MANY);
+    let filter = limit.build().expect("a valid layer");
+    let theirs = Dispatch::new(tracing_subscriber::registry().with(Sink.with_filter(filter)));
+    event(
+        &mut group,
+        "peer: tracing-throttle",
+        &theirs,
+        keys.len(),
+        |at| error(&keys[at]),
+    );
+    group.finish();
+}
+
+fn error(key: &str) {
+    tracing::error!(board = key, code = 5, "{key} is locked");
+}
+
+fn event(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    below: &Dispatch,
+    keys: usize,
+    write: impl Fn(usize),
+) {
+    dispatcher::with_default(below, || {
+        (0..keys).for_each(&write); // Each key's first line passes.
+        let mut next = stride(keys);
+        group.bench_function(name, |b| b.iter(|| write(next())));
+    });
+}
+
+criterion_group!(benches, held_back, permitted, two_threads, events);
 criterion_main!(benches);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::run::{Done, cargo, run, stream, target};
-use crate::{bench, features, test};
+use crate::{bench, features, msrv, old_sqlite, package, packages, syscalls, test};
 
 type Step = fn() -> Done;
 
@@ -18,18 +18,14 @@ const STEPS: &[(&str, Step)] = &[
     ("tests", test::run),
     ("docs", docs),
     ("features", features::check),
+    ("msrv", msrv::check),
+    ("package", package::dry_run),
+    ("syscalls", syscalls::check),
+    ("old SQLite", old_sqlite::check),
     ("examples", examples),
     ("loom", loom),
     ("demo", demo),
-    ("benches", bench::measure),
-];
-
-const EXAMPLES: &[&str] = &[
-    "classify_sqlite_errors",
-    "repair_once",
-    "quarantine_a_file",
-    "throttle_log_lines",
-    "embed_dispatcher",
+    ("benches", bench::brief),
 ];
 
 /// Runs every step, also after one that failed, and ends with a table.
@@ -69,7 +65,12 @@ fn docs() -> Done {
 }
 
 fn examples() -> Done {
-    for name in EXAMPLES {
+    let packages = packages::all()?;
+    let examples = packages
+        .iter()
+        .find(|package| package.name == "examples")
+        .ok_or("no package `examples`")?;
+    for name in examples.examples() {
         run(cargo(&format!("run --quiet -p examples --example {name}")))?;
     }
     Ok(())
@@ -78,7 +79,7 @@ fn examples() -> Done {
 /// Each crate asks for its own cfg only, so one build with all three serves all three suites.
 fn loom() -> Done {
     let mut suites = cargo(
-        "test -p once-per-key-repair -p keyed-log-throttle -p fingerprint-quarantine --release --lib loom",
+        "test -p once-per-key-repair -p keyed-log-throttle -p fingerprint-quarantine --features once-per-key-repair/async --release --lib loom",
     );
     suites.env(
         "RUSTFLAGS",

@@ -1,4 +1,4 @@
-//! The workspace's own chores: `cargo xtask test`, `cargo xtask ci`.
+//! The workspace's own chores: `cargo xtask test`, `cargo xtask ci`, `cargo xtask bench`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,8 +9,15 @@
 mod bench;
 mod ci;
 mod features;
+mod msrv;
+mod old_sqlite;
+mod package;
+mod packages;
 mod peer;
+#[cfg(test)]
+mod recipes;
 mod run;
+mod syscalls;
 mod test;
 
 use std::process::ExitCode;
@@ -19,9 +26,14 @@ const HELP: &str = "\
 Usage: cargo xtask CHORE
 
   test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
-  ci     what CI runs, in its order: format, lints, tests, docs, features, loom, examples, demo, benches
+  ci     what CI runs, in its order; ends with a table of the steps
+  bench  measures all benches properly, about ten minutes, and writes the tables into docs/benchmarks.md
 
-Both need a Rust toolchain, a C compiler and python3 (3.11 to 3.13). docs/contributing.md says what each step is for.";
+Two steps of `ci` alone:
+  syscalls    what looking at files asks of the kernel, by strace
+  old-sqlite  the tests of error-classify with the distribution's SQLite
+
+All need a Rust toolchain, a C compiler and python3 (3.11 to 3.13). docs/contributing.md says what each step is for.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +41,9 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test"] => test::run(),
         ["ci"] => ci::run_all(),
+        ["bench"] => bench::proper(),
+        ["syscalls"] => syscalls::check(),
+        ["old-sqlite"] => old_sqlite::check(),
         ["-h" | "--help" | "help"] => {
             println!("{HELP}");
             Ok(())

@@ -1,0 +1,156 @@
+//! How many instructions one question takes: a number that a busy machine cannot change.
+//!
+//! Each case runs in a process of its own under valgrind, with two different numbers of questions; the difference, divided, is
+//! the cost of one. What the kernel does is not counted. Without valgrind there is nothing to see, and that is said.
+#![expect(clippy::print_stdout, reason = "it prints a table")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{env, fs};
+
+use error_classify::classify;
+use fingerprint_quarantine::{Hold, Quarantine, TickClock};
+use keyed_log_throttle::governor::clock::MonotonicClock;
+use keyed_log_throttle::{self as throttle, LogThrottle};
+use once_per_key_repair::RepairGate;
+use rusqlite::Connection;
+
+/// Asks the given number of times.
+type Case = fn(u64);
+
+const CASES: &[(&str, Case)] = &[
+    ("error_classify/busy, by code", |n| {
+        let error = locked();
+        ask(n, || classify(black_box(&error)).class());
+    }),
+    ("error_classify/drift, by text", |n| {
+        let error = drift();
+        ask(n, || classify(black_box(&error)).class());
+    }),
+    ("error_classify/busy, in anyhow with three contexts", |n| {
+        let error = anyhow::Error::from(locked()).context("a").context("b");
+        let error = error.context("c");
+        ask(n, || classify(black_box(error.as_ref())).class());
+    }),
+    ("once_per_key_repair/spent, by key", |n| {
+        let gate = RepairGate::<String>::new();
+        drop(gate.enter("board-a"));
+        ask(n, || gate.outcome(black_box("board-a")));
+    }),
+    ("once_per_key_repair/spent, by handle", |n| {
+        let gate = RepairGate::<String>::new();
+        let handle = gate.handle("board-a");
+        drop(handle.enter());
+        ask(n, || black_box(&handle).outcome());
+    }),
+    ("fingerprint_quarantine/healthy, by key", |n| {
+        let quarantine = Quarantine::<String, u64>::new();
+        ask(n, || {
+            let attempt = quarantine.admit(black_box("board-a"), || 1).go();
+            attempt.is_some_and(|attempt| attempt.ok().is_none())
+        });
+    }),
+    ("fingerprint_quarantine/healthy, by handle", |n| {
+        let quarantine = Quarantine::<String, u64>::new();
+        let handle = quarantine.handle("board-a");
+        ask(n, || {
+            let attempt = black_box(&handle).admit(|| 1).go();
+            attempt.is_some_and(|attempt| attempt.ok().is_none())
+        });
+    }),
+    (
+        "fingerprint_quarantine/held within min_hold, by handle",
+        |n| {
+            let quarantine = Quarantine::<String, u64, _>::with_clock(TickClock::new());
+            let handle = quarantine.handle("board-a");
+            let hold = Hold::until_changed().at_least(Duration::from_secs(3600));
+            if let Some(attempt) = handle.admit_stamped(1).go() {
+                let _ = attempt.failed(&hold);
+            }
+            ask(n, || black_box(&handle).admit(|| 1).go().is_none());
+        },
+    ),
+    ("keyed_log_throttle/suppressed, by key", |n| {
+        let throttle = throttle();
+        ask(n, || throttle.check(black_box("board-a"), 1));
+    }),
+    ("keyed_log_throttle/suppressed, by handle", |n| {
+        let throttle = throttle();
+        let handle = throttle.handle("board-a", 1);
+        ask(n, || black_box(&handle).check());
+    }),
+];
+
+fn ask<T>(n: u64, mut question: impl FnMut() -> T) {
+    for _ in 0..n {
+        black_box(question());
+    }
+}
+
+/// By a clock of ticks. Its source is the system's: the default one spins for a while to learn the processor's speed.
+fn throttle() -> LogThrottle<String, throttle::TickClock<MonotonicClock>> {
+    let clock = throttle::TickClock::over(MonotonicClock);
+    LogThrottle::builder().clock(clock).build()
+}
+
+/// "database is locked", by SQLite itself.
+#[expect(clippy::disallowed_methods, reason = "it is in memory")]
+fn locked() -> rusqlite::Error {
+    let uri = "file:locked?mode=memory&cache=shared";
+    let [one, other] = [(); 2].map(|()| Connection::open(uri).expect("a database in memory"));
+    one.execute_batch("CREATE TABLE t(a); BEGIN EXCLUSIVE")
+        .expect("a lock");
+    other
+        .execute_batch("INSERT INTO t VALUES (1)")
+        .expect_err("it is locked")
+}
+
+/// "no such column", by SQLite itself.
+fn drift() -> rusqlite::Error {
+    let db = Connection::open_in_memory().expect("a database in memory");
+    db.execute_batch("CREATE TABLE t(a)").expect("a table");
+    db.execute("UPDATE t SET gone = 1", [])
+        .expect_err("there is no such column")
+}
+
+/// What valgrind counts while this program asks `n` times.
+fn counted(case: &str, n: u64) -> Option<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe().ok()?)
+        .env("INSTRUCTIONS_CASE", case)
+        .env("INSTRUCTIONS_N", n.to_string())
+        .stdout(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let count = text.split("Collected :").nth(1)?;
+    count.split_whitespace().next()?.parse().ok()
+}
+
+fn main() {
+    if let (Ok(case), Ok(n)) = (env::var("INSTRUCTIONS_CASE"), env::var("INSTRUCTIONS_N")) {
+        let n = n.parse().expect("a number");
+        for (_, ask) in CASES.iter().filter(|(name, _)| *name == case) {
+            ask(n);
+        }
+        return;
+    }
+    let mut table = String::from("| case | instructions |\n|---|--:|\n");
+    for (name, _) in CASES {
+        let Some((few, many)) = counted(name, 1_000).zip(counted(name, 11_000)) else {
+            println!("no instructions counted: valgrind is not there");
+            return;
+        };
+        let each = many.saturating_sub(few) / 10_000;
+        table.push_str(&format!("| {name} | {each} |\n"));
+    }
+    println!("{table}");
+    // Beside criterion's results, for whoever collects those.
+    if let Some(home) = env::var_os("CRITERION_HOME") {
+        let file = Path::new(&home).join("instructions.md");
+        fs::write(file, table).expect("a directory for the results");
+    }
+}

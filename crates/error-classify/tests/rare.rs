@@ -19,10 +19,9 @@ fn expect<T>(outcome: rusqlite::Result<T>, code: i32, class: Class, remedy: Reme
 }
 
 /// PROTOCOL: the index of the log is no good, and who could make a new one has no time to. SQLite itself tries a hundred
-/// times before it says so.
+/// times before it says so, which takes ten seconds.
 #[cfg(unix)]
 #[test]
-#[ignore = "takes ten seconds"]
 fn a_log_that_nobody_recovers_in_time_is_busy() -> Result {
     use std::fs::File;
     use std::io::Write as _;

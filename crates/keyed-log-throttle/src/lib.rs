@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "tracing", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "tracing"),
+    doc = "May this line be written, and how many were held back?"
+)]
 //!
 //! # Where to look
 //!

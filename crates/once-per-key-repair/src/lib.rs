@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "interprocess", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "interprocess"),
+    doc = "A gate that lets a repair run at most once per key, whoever asks and however it ends."
+)]
 //!
 //! # Where to look
 //!

@@ -28,7 +28,6 @@ fn is_broken(dir: &Path) -> bool {
 }
 
 #[test]
-#[ignore = "it is the other process"]
 fn a_process_that_repairs() {
     let Some(dir) = dir() else { return };
     let gate = Gate::new();

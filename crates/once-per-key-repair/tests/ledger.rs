@@ -56,7 +56,6 @@ fn permit(gate: &Gate) -> Permit<'_, String> {
 
 /// One life of a program that dies whenever it repairs.
 #[test]
-#[ignore = "it is the other process"]
 fn a_process_that_repairs() {
     let Some(dir) = dir() else { return };
     let attempts = Attempts::open(&dir).unwrap();

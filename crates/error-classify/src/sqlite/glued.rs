@@ -90,12 +90,12 @@ mod tests {
         );
         assert_eq!(cut("no such table: a in b"), "no such table: a in b");
         assert_eq!(
-            cut("no such column: a at offset x"),
-            "no such column: a at offset x"
+            cut("no such column: a in b at offset x"),
+            "no such column: a in b at offset x"
         );
         assert_eq!(
-            cut("no such column: a at offset "),
-            "no such column: a at offset "
+            cut("no such column: a in b at offset "),
+            "no such column: a in b at offset "
         );
         assert_eq!(
             cut("no such column: a in b in SELECT at offset 7"),

@@ -223,6 +223,7 @@ fn wrong_sql(message: &str) -> Option<Said<'_>> {
 #[cfg(test)]
 mod tests {
     use super::read;
+    use crate::Verdict;
 
     /// Kind, name and doubt of what a message says is missing.
     fn missing(message: &str) -> Option<(String, bool)> {
@@ -252,10 +253,15 @@ mod tests {
             missing(between),
             doubtful("column a.\"b has no column named c\"")
         );
-        assert_eq!(
-            missing("error in view v: no such table: main.x"),
-            doubtful("table main.x")
-        );
+        assert_eq!(missing("no such column: `a`"), doubtful("column a"));
+        let in_view = |message| missing(&format!("error in view v: no such {message}"));
+        assert_eq!(in_view("table: main.x"), doubtful("table main.x"));
+        assert_eq!(in_view("column: x"), doubtful("column x"));
+        assert_eq!(in_view("column: \"x\""), doubtful("column x"));
+        let said = read("error in view v: no such column: t.x").map(|said| said.verdict(1, 0));
+        let names = said.as_ref().and_then(Verdict::missing);
+        let names = names.map(|missing| (missing.table(), missing.name()));
+        assert_eq!(names, Some((Some("t"), "x")));
     }
 
     #[test]
@@ -277,6 +283,8 @@ mod tests {
             "the table t already exists",
             "near the end: syntax error",
             "3 values",
+            "3 values for a",
+            "3 columns",
         ] {
             assert!(read(message).is_none(), "{message}");
         }

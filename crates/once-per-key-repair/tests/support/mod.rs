@@ -1,4 +1,4 @@
-//! Processes for tests: this test program again, running one ignored test, talked to line by line.
+//! Processes for tests: this test program again, running one test of it, talked to line by line.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Runs the ignored test `name` of this program, in `dir`.
+    /// Runs the test `name` of this program, in `dir`.
     pub(crate) fn start(name: &str, dir: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--ignored", "--exact", "--nocapture", name])
+            .args(["--exact", "--nocapture", name])
             .env(DIR, dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -59,7 +59,7 @@ impl Drop for Peer {
     }
 }
 
-/// In the other process: where it works. `None` when somebody runs all ignored tests.
+/// In the other process: where it works. `None` in the tests' own process, where there is nothing to do.
 pub(crate) fn dir() -> Option<PathBuf> {
     std::env::var_os(DIR).map(PathBuf::from)
 }

@@ -47,17 +47,17 @@ impl Held {
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.attempts == 1 { "" } else { "s" };
-        let (attempts, since) = (self.attempts, self.since.as_secs());
+        let (attempts, since) = (self.attempts, Span(self.since));
         let standing = self.standing;
         write!(
             f,
-            "{standing} after {attempts} attempt{plural} in {since}s, next "
+            "{standing} after {attempts} attempt{plural} in {since}, next "
         )?;
         match (self.on_change, self.retry_in) {
             (_, Some(Duration::ZERO)) => f.write_str("at once"),
-            (true, Some(wait)) => write!(f, "on change or in {}s", wait.as_secs()),
+            (true, Some(wait)) => write!(f, "on change or in {}", Span(wait)),
             (true, None) => f.write_str("on change"),
-            (false, Some(wait)) => write!(f, "in {}s", wait.as_secs()),
+            (false, Some(wait)) => write!(f, "in {}", Span(wait)),
             (false, None) => f.write_str("when released"),
         }
     }
@@ -103,6 +103,8 @@ impl fmt::Display for Standing {
 }
 
 /// The incident that a success ended, for the line that says so.
+///
+/// Its text is `recovered after 2 failed attempts in 95s (changed)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -113,4 +115,61 @@ pub struct Recovery {
     pub attempts: u32,
     /// Why the attempt that succeeded was allowed, which is a hint at what helped.
     pub why: Reason,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        write!(
+            f,
+            "recovered after {} failed attempt{plural} in {} ({})",
+            self.attempts,
+            Span(self.lasted),
+            self.why
+        )
+    }
+}
+
+/// Whole seconds, or milliseconds below one.
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_millis() {
+            ms @ 1..1_000 => write!(f, "{ms}ms"),
+            ms => write!(f, "{}s", ms / 1_000),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Recovery, Span};
+    use crate::Reason;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_whole_seconds_and_milliseconds_below_one() {
+        let text = |us| Span(Duration::from_micros(us)).to_string();
+        let texts = [0, 999, 1_000, 999_999, 1_000_000, 95_900_000].map(text);
+        assert_eq!(texts, ["0s", "0s", "1ms", "999ms", "1s", "95s"]);
+    }
+
+    #[test]
+    fn a_recovery_says_how_long_it_took_and_why_it_was_tried() {
+        let mut end = Recovery {
+            lasted: Duration::from_secs(95),
+            attempts: 2,
+            why: Reason::Changed,
+        };
+        assert_eq!(
+            end.to_string(),
+            "recovered after 2 failed attempts in 95s (changed)"
+        );
+        end.attempts = 1;
+        assert_eq!(
+            end.to_string(),
+            "recovered after 1 failed attempt in 95s (changed)"
+        );
+    }
 }

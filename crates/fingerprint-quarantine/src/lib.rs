@@ -50,4 +50,5 @@ pub use crate::sqlite::{SqliteFiles, SqliteStamp, WalStamp};
 pub use crate::tick_clock::TickClock;
 
 /// How a borrowed key is compared with an owned one; every `Borrow` pair has it for free.
+#[doc(no_inline)]
 pub use hashbrown::Equivalent;

@@ -1,6 +1,6 @@
-#![cfg_attr(feature = "tracing", doc = include_str!("../README.md"))]
+#![cfg_attr(feature = "layer", doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(feature = "tracing"),
+    not(feature = "layer"),
     doc = "May this line be written, and how many were held back?"
 )]
 //!
@@ -47,6 +47,7 @@ pub use crate::throttle::LogThrottle;
 pub use crate::tick::TickClock;
 
 /// A fast, seeded hasher for [`Builder::hasher`], and the trait that lets a borrowed key find an owned one.
+#[doc(no_inline)]
 pub use hashbrown::{DefaultHashBuilder, Equivalent};
 
 /// The rate limiter this crate builds on, for its clocks.

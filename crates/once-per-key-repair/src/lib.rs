@@ -43,4 +43,5 @@ pub use crate::turn::Turn;
 pub use crate::waiter::{Waited, Waiter};
 
 /// How a borrowed key is compared with an owned one; every `Borrow` pair has it for free.
+#[doc(no_inline)]
 pub use hashbrown::Equivalent;

@@ -97,13 +97,22 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
     /// assert_eq!(quarantine.admit_stamped(&2, 1).go().unwrap().in_trouble(), 2);
     /// ```
     #[must_use]
-    pub fn in_trouble(&self) -> usize {
+    pub fn in_trouble(&self) -> usize
+    where
+        Q: Equivalent<K>,
+    {
+        let others_and_it = self.core.marks.count();
         let counted = match &self.origin {
-            Origin::Probe(_) => true,
+            Origin::Probe(probe) => probe.slot().is_recorded(),
             Origin::Healthy(Door::Handle(slot), _) => slot.is_recorded(),
-            Origin::Healthy(Door::Key(..), _) => false,
+            // Others that began beside it may have failed.
+            Origin::Healthy(Door::Key(..), _) if others_and_it == 0 => false,
+            Origin::Healthy(Door::Key(key, hasher), _) => {
+                let slot = self.core.find(*key, hasher.hash_of(key));
+                slot.is_some_and(|slot| slot.is_recorded())
+            }
         };
-        self.core.marks.count() + usize::from(!counted)
+        others_and_it + usize::from(!counted)
     }
 
     /// Replaces the stamp: for a caller that has just changed the thing itself, say by a repair, and will try it once more now.

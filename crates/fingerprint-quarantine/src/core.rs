@@ -52,15 +52,18 @@ impl<K, T, C> Core<K, T, C> {
 
     /// Whether it was on record.
     pub(crate) fn release(&self, slot: &Slot<K, T>) -> bool {
-        slot.update(&self.marks, |state| match &mut state.record {
-            Some(record) => {
-                record.release();
-                true
-            }
-            None => {
-                state.past = None;
-                self.releases.note(slot.hash());
-                false
+        slot.update(&self.marks, |state| {
+            // Also beside a record: it may be gone before an attempt fails that began when there was none.
+            self.releases.note(slot.hash());
+            match &mut state.record {
+                Some(record) => {
+                    record.release();
+                    true
+                }
+                None => {
+                    state.past = None;
+                    false
+                }
             }
         })
     }
@@ -68,12 +71,18 @@ impl<K, T, C> Core<K, T, C> {
     /// Drops the slot's record. An attempt that is out then ends without effect.
     pub(crate) fn forget(&self, slot: &Slot<K, T>) -> bool {
         // Dropped outside the lock.
-        let record = slot.update(&self.marks, |state| {
-            state.past = None;
-            state.record.take()
-        });
+        let record = self.take_record(slot);
         self.sweep(slot);
         record.is_some()
+    }
+
+    fn take_record(&self, slot: &Slot<K, T>) -> Option<Record<T>> {
+        slot.update(&self.marks, |state| {
+            // Attempts that are out have nothing to say about what has the name from now on.
+            self.releases.note(slot.hash());
+            state.past = None;
+            state.record.take()
+        })
     }
 
     /// Removes a slot that nothing needs any more.
@@ -211,6 +220,22 @@ impl<K, T, C> Core<K, T, C> {
             self.sweep(&slot);
         }
         held
+    }
+
+    /// Forgets by key. One step with the table locked, as in [`release_by_key`](Self::release_by_key).
+    pub(crate) fn forget_by_key<Q>(&self, key: &Q, hash: u64) -> bool
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let slots = read(&self.slots);
+        let Some(slot) = slots.find(hash, |slot| key.equivalent(slot.key())).cloned() else {
+            self.releases.note(hash);
+            return false;
+        };
+        let record = self.take_record(&slot);
+        drop(slots);
+        self.sweep(&slot);
+        record.is_some()
     }
 
     /// Releases by key. One step with the table locked, so that it comes either before or after a first failure.

@@ -60,7 +60,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     }
 
     /// Drops what is on record about `key`, for a thing that is gone: what later has its name starts clean. Returns whether there
-    /// was anything. An attempt that is out ends without effect.
+    /// was anything. An attempt that is out ends without effect, whether the key was on record or not.
     ///
     /// ```
     /// use fingerprint_quarantine::{Hold, Quarantine, Reason};
@@ -74,8 +74,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let slot = self.core.find(key, self.hash(key));
-        slot.is_some_and(|slot| self.core.forget(&slot))
+        self.core.forget_by_key(key, self.hash(key))
     }
 
     /// [`forget`](Self::forget)s the keys on record that `keep` refuses. `keep` runs outside all locks.

@@ -21,7 +21,7 @@ use crate::sync::Arc;
 /// that can be compared: a version, an ETag, a commit), `C` tells the time.
 ///
 /// A healthy key takes no memory and is admitted without look or clock: without a hash while nothing is on record, and with one while
-/// something is (and with a look-up under a short read lock if a key on record has a hash like its own). Of the caller's code only the key's `Hash` and `Eq` and the clock run under a lock; they must
+/// something is (and with a look-up under a short read lock if a key on record has a hash like its own). Of the caller's code only the key's `Hash` and `Eq`, a stamp's `Drop` and the clock run under a lock; they must
 /// not call the quarantine.
 pub struct Quarantine<K, T, C = Monotonic, S = RandomState> {
     pub(crate) core: Arc<Core<K, T, C>>,

@@ -39,6 +39,14 @@ fn the_failing_one_is_counted_once_by_whichever_door_and_however_often_it_fails(
     first.failed(&hold);
     assert_eq!(second.in_trouble(), 1, "on record meanwhile");
     second.failed(&hold);
+    let (third, fourth) = (
+        things.admit_stamped(&3, 1).go().unwrap(),
+        things.admit_stamped(&3, 1).go().unwrap(),
+    );
+    third.failed(&hold);
+    assert_eq!(fourth.in_trouble(), 2, "by key as well");
+    fourth.failed(&hold);
+    things.forget(&3);
     assert_eq!(handle.admit_stamped(2).go().unwrap().in_trouble(), 1);
     assert_eq!(things.admit_stamped(&2, 1).go().unwrap().in_trouble(), 2);
 }

@@ -249,8 +249,7 @@ impl<'q> Key<'q> {
                 };
                 assert_eq!(released, self.record.is_some());
                 for out in &mut self.out {
-                    // One at a healthy key that is on record by now has nothing to say any more.
-                    out.overtaken |= out.probe || self.record.is_none();
+                    out.overtaken = true;
                 }
                 match &mut self.record {
                     Some(record) => record.released = true,
@@ -261,7 +260,7 @@ impl<'q> Key<'q> {
                 assert_eq!(boards.forget(self.name), self.record.take().is_some());
                 self.past = None;
                 for out in &mut self.out {
-                    out.probe = false;
+                    (out.probe, out.overtaken) = (false, true);
                 }
             }
             Step::Write(file) => self.file = file,

@@ -288,3 +288,30 @@ fn a_handle_shares_its_key_s_record_and_survives_its_quarantine() {
     drop(boards);
     assert_eq!(clone.admit_stamped(1).go().unwrap().why(), Reason::New);
 }
+
+#[test]
+fn a_release_also_wins_over_a_first_attempt_that_outlives_the_incident() {
+    let (boards, _) = boards();
+    let slow = go(&boards, "a", 1);
+    go(&boards, "a", 1).failed(&CHANGED);
+    assert!(boards.release("a"));
+    go(&boards, "a", 1).ok();
+    assert_eq!(slow.failed(&CHANGED).standing, Standing::Released);
+    go(&boards, "a", 1).ok();
+    assert!(boards.is_empty());
+}
+
+#[test]
+fn what_is_forgotten_is_not_held_again_by_an_attempt_that_began_before() {
+    let (boards, _) = boards();
+    let healthy = go(&boards, "a", 1);
+    assert!(!boards.forget("a"));
+    healthy.failed(&CHANGED);
+    assert!(boards.is_empty(), "nothing was on record");
+
+    let slow = go(&boards, "a", 1);
+    go(&boards, "a", 1).failed(&CHANGED);
+    assert!(boards.forget("a"));
+    slow.failed(&Hold::until_released());
+    assert!(boards.is_empty(), "something was on record");
+}

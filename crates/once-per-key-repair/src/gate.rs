@@ -286,7 +286,7 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
         for (shard, mut refused) in shards {
             refused.retain(|slot| !keep(slot.key()));
             if !refused.is_empty() {
-                shard.forget(&refused, &self.hasher);
+                shard.forget(&refused);
             }
             // The last of a key is dropped here, outside the lock.
         }

@@ -31,7 +31,11 @@ pub enum LockErrorKind {
 
 /// The lock, held until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held(File);
+pub(crate) struct Held {
+    file: File,
+    /// The process that took it.
+    pid: u32,
+}
 
 // ===== impl Permit =====
 
@@ -176,7 +180,10 @@ fn hold(file: File, path: &Path) -> Result<Held, LockError> {
     let refuse = |kind| LockError::new(path, kind);
     let io = |source| LockError::io(path, source);
     match try_lock(&file) {
-        Ok(()) if is_at(&file, path).map_err(io)? => Ok(Held(file)),
+        Ok(()) if is_at(&file, path).map_err(io)? => Ok(Held {
+            file,
+            pid: std::process::id(),
+        }),
         Ok(()) => Err(refuse(LockErrorKind::Replaced)),
         Err(TryLockError::WouldBlock) => Err(refuse(LockErrorKind::Busy)),
         Err(TryLockError::Error(error)) => Err(io(error)),
@@ -187,8 +194,11 @@ impl Drop for Held {
     fn drop(&mut self) {
         // Closing is not enough: a child that another thread has just forked has a copy of the file until its `exec`, and the
         // next turn would find the lock busy. If this fails, closing is what is left.
+        // But in a forked child that drops its copy of a permit, unlocking would take the lock from the parent.
         #[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.89")]
-        let _ = self.0.unlock();
+        if self.pid == std::process::id() {
+            let _ = self.file.unlock();
+        }
     }
 }
 
@@ -258,7 +268,24 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("lock");
         let held = acquire(&path).map_err(io::Error::other)?;
-        let _copy = held.0.try_clone()?;
+        let _copy = held.file.try_clone()?;
+        assert_eq!(acquire(&path).unwrap_err().kind(), LockErrorKind::Busy);
+        drop(held);
+        assert!(acquire(&path).is_ok());
+        Ok(())
+    }
+
+    /// As in a child that was forked and goes on without `exec`: what it drops is its copy.
+    #[test]
+    fn another_process_that_drops_its_copy_does_not_unlock() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("lock");
+        let held = acquire(&path).map_err(io::Error::other)?;
+        let copy = super::Held {
+            file: held.file.try_clone()?,
+            pid: held.pid + 1,
+        };
+        drop(copy);
         assert_eq!(acquire(&path).unwrap_err().kind(), LockErrorKind::Busy);
         drop(held);
         assert!(acquire(&path).is_ok());

@@ -64,7 +64,7 @@ pub struct Permit<'g, K> {
     attempt: u32,
     /// Held until the turn ends.
     #[cfg(feature = "interprocess")]
-    lock: Option<crate::lock::Held>,
+    locks: Vec<crate::lock::Held>,
     /// What the turn ends as if the permit is dropped now; `None` once it has ended.
     pending: Option<Outcome>,
     gate: PhantomData<&'g ()>,
@@ -79,7 +79,7 @@ impl<K> Permit<'_, K> {
             flight,
             attempt,
             #[cfg(feature = "interprocess")]
-            lock: None,
+            locks: Vec::new(),
             pending: Some(Outcome::Abandoned),
             gate: PhantomData,
         }
@@ -179,14 +179,14 @@ impl<K> Permit<'_, K> {
 
     #[cfg(feature = "interprocess")]
     pub(crate) fn keep_lock(&mut self, lock: crate::lock::Held) {
-        self.lock = Some(lock);
+        self.locks.push(lock);
     }
 
     fn end(&mut self, end: End) {
         self.pending = None;
         // First, so that whoever has the next turn in this process does not find the lock busy.
         #[cfg(feature = "interprocess")]
-        drop(self.lock.take());
+        self.locks.clear();
         self.slot.end(&self.flight, end);
     }
 }

@@ -19,6 +19,9 @@ use crate::sync::{Arc, AtomicU16, Mutex, Ordering, lock};
 #[derive(Debug)]
 pub(crate) struct Slot<K> {
     key: K,
+    /// 32 bits of the key's hash, so that a table which grows runs nobody's `Hash`: one that panics there would cost other keys
+    /// their place.
+    mark: u32,
     /// A [`Tally`]. Written only under `flight`'s lock; read without it.
     tally: AtomicU16,
     /// The attempts that an arming allows.
@@ -44,13 +47,18 @@ struct Tally(u16);
 // ===== impl Slot =====
 
 impl<K> Slot<K> {
-    pub(crate) fn new(key: K, budget: NonZeroU8) -> Self {
+    pub(crate) fn new(key: K, mark: u32, budget: NonZeroU8) -> Self {
         Self {
             key,
+            mark,
             tally: AtomicU16::new(Tally::NONE.0),
             budget,
             flight: Mutex::new(None),
         }
+    }
+
+    pub(crate) fn mark(&self) -> u32 {
+        self.mark
     }
 
     pub(crate) fn claim(&self) -> Claim {

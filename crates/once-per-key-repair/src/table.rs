@@ -70,6 +70,18 @@ impl<K> Table<K> {
     }
 }
 
+/// What a slot keeps of a hash: both halves, as a hasher may leave one of them empty.
+#[inline]
+fn mark(hash: u64) -> u32 {
+    (hash ^ hash >> 32) as u32
+}
+
+/// The mark as the tables want it: with something in the lowest and in the highest bits.
+#[inline]
+fn wide(mark: u32) -> u64 {
+    u64::from(mark) << 32 | u64::from(mark)
+}
+
 impl<K: Hash + Eq> Table<K> {
     /// What `take` makes of the key's slot, under the lock.
     #[inline]
@@ -82,7 +94,7 @@ impl<K: Hash + Eq> Table<K> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let hash = hasher.hash_one(key);
+        let hash = wide(mark(hasher.hash_one(key)));
         read(&self.shard(hash).slots)
             .find(hash, |slot| key.equivalent(slot.key()))
             .map(take)
@@ -96,14 +108,15 @@ impl<K: Hash + Eq> Table<K> {
         hasher: &impl BuildHasher,
     ) -> Arc<Slot<K>> {
         // Hashed anew: what was looked for may have been made into another key.
-        let hash = hasher.hash_one(&key);
+        let mark = mark(hasher.hash_one(&key));
+        let hash = wide(mark);
         // Made before and dropped after the lock is held: a lost race drops its key outside.
-        let fresh = Arc::new(Slot::new(key, budget));
+        let fresh = Arc::new(Slot::new(key, mark, budget));
         let mut slots = write(&self.shard(hash).slots);
         if let Some(slot) = slots.find(hash, |slot| slot.key() == fresh.key()) {
             return Arc::clone(slot);
         }
-        slots.insert_unique(hash, Arc::clone(&fresh), |slot| hasher.hash_one(slot.key()));
+        slots.insert_unique(hash, Arc::clone(&fresh), |slot| wide(slot.mark()));
         fresh
     }
 }
@@ -116,23 +129,24 @@ impl<K> Shard<K> {
     }
 }
 
-impl<K: Hash + Eq> Shard<K> {
+impl<K> Shard<K> {
     /// Makes these slots of this shard untried, unless their turn is out, and removes those that only the table still holds.
-    pub(crate) fn forget(&self, refused: &[Arc<Slot<K>>], hasher: &impl BuildHasher) {
+    pub(crate) fn forget(&self, refused: &[Arc<Slot<K>>]) {
         let mut slots = write(&self.slots);
         for slot in refused {
             // It takes the slot's lock, so a repair after this happens after the one before.
             slot.forget();
             // Two holders: the table and `refused`, so no permit and no handle. With the table locked nobody can become a third.
             if Arc::strong_count(slot) == 2 {
-                let hash = hasher.hash_one(slot.key());
-                if let Ok(entry) = slots.find_entry(hash, |other| Arc::ptr_eq(other, slot)) {
+                if let Ok(entry) =
+                    slots.find_entry(wide(slot.mark()), |other| Arc::ptr_eq(other, slot))
+                {
                     entry.remove();
                 }
             }
         }
         if slots.len() < slots.capacity() / 4 {
-            slots.shrink_to(0, |slot| hasher.hash_one(slot.key()));
+            slots.shrink_to(0, |slot| wide(slot.mark()));
         }
     }
 }
@@ -158,7 +172,7 @@ mod tests {
         for shard in table.shards() {
             let mut refused = shard.all();
             refused.retain(|slot| refuse(*slot.key()));
-            shard.forget(&refused, &Hasher::default());
+            shard.forget(&refused);
         }
     }
 

@@ -264,3 +264,20 @@ fn lock_look_count_run_is_one_line_each() -> Result {
     assert!(permit(&Gate::new()).lock(&path, |_| true)?.is_some());
     Ok(())
 }
+
+#[test]
+fn a_permit_may_hold_more_than_one_lock() -> Result {
+    let dir = tempfile::tempdir()?;
+    let [one, other] = ["one", "other"].map(|name| dir.path().join(name));
+    let [here, there] = [Gate::new(), Gate::new()];
+    let both = permit(&here).lock(&one, |_| true)?.ok_or("broken")?;
+    let both = both.lock(&other, |_| true)?.ok_or("broken")?;
+    for path in [&one, &other] {
+        let error = permit(&there).lock(path, |_| true).unwrap_err();
+        assert_eq!(error.kind(), LockErrorKind::Busy);
+    }
+    both.forfeit();
+    let free = permit(&there).lock(&one, |_| true)?.ok_or("broken")?;
+    assert!(free.lock(&other, |_| true)?.is_some());
+    Ok(())
+}

@@ -100,3 +100,33 @@ fn an_outcome_is_written_as_its_word_and_read_back() {
         assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome);
     }
 }
+
+#[test]
+fn a_hash_that_panics_costs_no_other_key_its_place() {
+    thread_local!(static LEFT: Cell<u32> = const { Cell::new(u32::MAX) });
+    #[derive(Clone, PartialEq, Eq)]
+    struct Fuse(u32);
+    impl std::hash::Hash for Fuse {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            LEFT.set(LEFT.get() - 1);
+            assert!(LEFT.get() > 0, "the fuse");
+            self.0.hash(state);
+        }
+    }
+
+    // Places of those that went are free only once the tables are made anew, which is what the next keys bring about.
+    let gate = RepairGate::<Fuse>::new();
+    (0..2_000).for_each(|key| drop(gate.enter(&Fuse(key))));
+    gate.retain(|key| key.0 % 2 == 0);
+    for key in 2_000..4_000 {
+        let before = gate.len();
+        LEFT.set(3);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(gate.enter(&Fuse(key)))));
+        LEFT.set(u32::MAX);
+        assert!(
+            gate.len() >= before,
+            "key {key}: {before} to {}",
+            gate.len()
+        );
+    }
+}

@@ -125,7 +125,7 @@ fn three_threads(visit: fn(&World)) {
 #[test]
 fn loom_three_threads_at_one_slot_get_one_grant() {
     loom::model(|| {
-        let shared = Arc::new((Slot::new(0, NonZeroU8::MIN), AtomicUsize::new(0)));
+        let shared = Arc::new((Slot::new(0, 0, NonZeroU8::MIN), AtomicUsize::new(0)));
         let visit = |(slot, grants): &(Slot<u8>, AtomicUsize)| {
             if let Claim::Granted(flight, _attempt) = slot.claim() {
                 grants.fetch_add(1, Relaxed);

@@ -5,6 +5,7 @@
 //! `GOLDEN=print RUSTFLAGS="--cfg postgres_server" cargo test -p error-classify --features sqlstate --test sqlstate -- --nocapture`.
 #![cfg(feature = "sqlstate")]
 
+#[cfg(postgres_server)]
 use std::error::Error;
 #[cfg(postgres_server)]
 use std::io::Write as _;
@@ -13,6 +14,7 @@ use std::process::{Command, Stdio};
 
 use error_classify::{Class, Remedy, classify_sqlstate};
 
+#[cfg(postgres_server)]
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 /// Code, name, class and remedy of all codes in Appendix A of PostgreSQL 15's manual.

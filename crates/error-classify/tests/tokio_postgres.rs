@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use error_classify::{Class, Classify as _, Remedy, classify, classify_sqlstate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_postgres::error::DbError;
 use tokio_postgres::{Config, NoTls};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -54,7 +55,11 @@ fn the_code_decides_through_every_wrapping_and_the_text_never() -> Result {
             )
         };
         let expected = (plain.class(), plain.remedy(), plain.rule(), None);
-        assert_eq!(make()?.verdict().map(|v| v.rule()), Some(plain.rule()));
+        let error = make()?;
+        assert_eq!(error.verdict().map(|v| v.rule()), Some(plain.rule()));
+        let cause = error.source().and_then(|cause| cause.downcast_ref());
+        let cause: &DbError = cause.ok_or("what the server said is the cause")?;
+        assert_eq!(cause.verdict().map(|v| v.rule()), Some(plain.rule()));
         for error in [
             Box::new(make()?) as Box<dyn Error>,
             Box::new(Transparent(make()?)),
@@ -79,5 +84,14 @@ fn a_connection_that_is_gone_wants_a_new_one() -> Result {
     let verdict = classify(&error);
     assert_eq!(verdict.remedy(), Remedy::Reopen, "{verdict} {error:?}");
     assert!(matches!(verdict.class(), Class::Disconnected | Class::Io));
+    Ok(())
+}
+
+#[test]
+fn what_has_no_code_and_is_not_closed_is_not_guessed_at() -> Result {
+    let error = "port=x".parse::<Config>().err().ok_or("a port")?;
+    assert!(error.verdict().is_none());
+    // Its cause has no opinion, either.
+    assert_eq!(classify(&error).class(), Class::Unknown);
     Ok(())
 }

@@ -32,16 +32,28 @@ pub fn folded_keys(line: &Line) -> Option<u32> {
     (line.folded_keys > 0).then_some(line.folded_keys)
 }
 
-/// Wipes what the filters of layers noted about an event that was enabled and is not written.
+/// An event that was enabled and is not written. Its end wipes what the filters of layers noted about it.
 ///
 /// Asked whether an event is enabled, such a filter leaves its answer on the thread, and the event that follows takes it
 /// away. If none follows, the answer would be that to the next event whose callsite need not ask, and a layer would miss a
 /// line. tracing-subscriber has no door for wiping; it does so when a filter of a whole subscriber says no. This one always
 /// says no. It is asked directly and registered nowhere, so it has no part in what is enabled.
-pub fn held_back() {
-    static NO: OnceLock<Layered<LevelFilter, Registry>> = OnceLock::new();
-    let no = NO.get_or_init(|| tracing_subscriber::registry().with(LevelFilter::OFF));
-    let _ = no.enabled(&ASKED);
+#[derive(Debug)]
+pub struct NotWritten;
+
+impl NotWritten {
+    /// It is written after all.
+    pub fn after_all(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for NotWritten {
+    fn drop(&mut self) {
+        static NO: OnceLock<Layered<LevelFilter, Registry>> = OnceLock::new();
+        let no = NO.get_or_init(|| tracing_subscriber::registry().with(LevelFilter::OFF));
+        let _ = no.enabled(&ASKED);
+    }
 }
 
 struct Nowhere;

@@ -124,13 +124,13 @@ macro_rules! __throttled {
             $crate::__macro_support::tracing::event!(
                 $($head)*
                 suppressed = {
+                    // However the check ends but with a line: `None`, `?`, `return`, a panic.
+                    let __not_written = $crate::__macro_support::NotWritten;
                     __line = match $check {
                         $crate::__macro_support::Some(line) => line,
-                        $crate::__macro_support::None => {
-                            $crate::__macro_support::held_back();
-                            break '__throttled;
-                        }
+                        $crate::__macro_support::None => break '__throttled,
                     };
+                    __not_written.after_all();
                     $crate::__macro_support::suppressed(&__line)
                 },
                 since = $crate::__macro_support::since(&__line),

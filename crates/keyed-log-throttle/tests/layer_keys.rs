@@ -51,7 +51,7 @@ fn the_key_may_be_in_a_span_and_the_innermost_wins() {
     });
     let mut keys: Vec<_> = seen.iter().filter_map(|seen| seen.field("key")).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["tenant=acme, device=0", "tenant=zeta, device=0"]);
+    assert_eq!(keys, ["device=0, tenant=acme", "device=0, tenant=zeta"]);
     // Per tenant: device 0, device 1, and device 3 of the event itself.
     assert_eq!(
         messages(&seen)
@@ -126,4 +126,22 @@ fn a_key_that_was_handed_out_finds_its_entry_again() {
     let mut texts: Vec<_> = keys.iter().map(LineKey::to_string).collect();
     texts.sort_unstable();
     assert_eq!(texts, ["", "device=0", "device=1", "device=2"]);
+}
+
+#[test]
+fn the_order_in_which_values_are_found_makes_no_other_key() {
+    let world = World::new();
+    world.below(world.layer().keyed_by(["device", "tenant"]), || {
+        let outer = tracing::info_span!("request", device = 7, tenant = "acme").entered();
+        driver::complain();
+        outer.record("device", 7);
+        driver::complain();
+        drop(outer);
+        let outer = tracing::info_span!("request", device = 7).entered();
+        let inner = tracing::info_span!("call", tenant = "acme").entered();
+        driver::complain();
+        drop((inner, outer));
+    });
+    assert_eq!(world.throttle.totals().permitted, 1);
+    assert_eq!(world.throttle.len(), 1);
 }

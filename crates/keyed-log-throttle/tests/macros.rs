@@ -238,6 +238,30 @@ fn a_line_that_is_held_back_costs_no_layer_its_next_line() {
     assert_eq!(throttle.totals().pending, 2);
 }
 
+/// The same when the check is left on the way: by `?`, by `return`, by a panic.
+#[test]
+fn a_check_that_does_not_come_to_an_answer_costs_no_layer_its_next_line() {
+    fn leave(line: Option<Option<keyed_log_throttle::Line>>) -> Option<()> {
+        throttled!(line?, Level::WARN, "first");
+        Some(())
+    }
+    fn panics() {
+        let check = || -> Option<keyed_log_throttle::Line> { panic!("in the check") };
+        throttled!(check(), Level::WARN, "first");
+    }
+    let (errors, all) = (Capture::default(), Capture::default());
+    let subscriber = Registry::default()
+        .with(errors.clone().with_filter(LevelFilter::ERROR))
+        .with(all.clone().with_filter(LevelFilter::DEBUG));
+    tracing::subscriber::with_default(subscriber, || {
+        assert_eq!(leave(None), None);
+        tracing::error!("second");
+        assert!(std::panic::catch_unwind(panics).is_err());
+        tracing::error!("second");
+    });
+    assert_eq!((errors.take().len(), all.take().len()), (2, 2));
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 50, ..Default::default() })]
 

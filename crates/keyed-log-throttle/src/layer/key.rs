@@ -20,7 +20,7 @@ const KEPT: usize = 4096;
 
 /// The key of a [`ThrottleLayer`](super::ThrottleLayer)'s throttle: one callsite, and the values of the fields it is keyed by.
 ///
-/// Its text is the values, as `device=7, tenant=acme`.
+/// Its text is the values, as `device=7, tenant=acme`, in the order of their names.
 #[derive(Clone)]
 pub struct LineKey {
     metadata: &'static Metadata<'static>,
@@ -148,6 +148,7 @@ where
     if !text.is_complete() {
         spans::add_to(&mut text, event, ctx);
     }
+    text.put_in_order();
     let answer = f(LineRef {
         metadata,
         text: &text.text,
@@ -170,6 +171,23 @@ pub(super) struct Text<'a> {
 impl Text<'_> {
     fn is_complete(&self) -> bool {
         self.found.count_ones() as usize == self.wanted.len()
+    }
+
+    /// Values come in the order of fields and spans; the key has one order, whatever theirs was.
+    fn put_in_order(&mut self) {
+        if self.found.count_ones() < 2 || self.text.split(SEPARATOR).is_sorted() {
+            return;
+        }
+        let mut values: Vec<&str> = self.text.split(SEPARATOR).collect();
+        values.sort_unstable();
+        let mut text = String::with_capacity(self.text.capacity());
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                text.push(SEPARATOR);
+            }
+            text.push_str(value);
+        }
+        self.text = text;
     }
 
     /// Begins a value unless it is not wanted, or one was found further in.

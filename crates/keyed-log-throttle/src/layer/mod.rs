@@ -41,9 +41,12 @@ pub type LineThrottle<C = DefaultClock> = LogThrottle<LineKey, C>;
 /// - What an event costs before a layer sees it is spent: its fields and message arguments have been evaluated. The macro
 ///   `throttled!` and [`LogThrottle::check`] cost a tenth.
 /// - Put filters around this layer, not into it: `ThrottleLayer::new(fmt, throttle).with_filter(filter)`. Then a line that
-///   the filter refuses neither counts nor spends. A layer with a filter *inside* is not seen as one by tracing-subscriber.
+///   the filter refuses neither counts nor spends. A layer with a filter *inside* is not seen as one by tracing-subscriber:
+///   lines that it refuses can be written.
+/// - What finds a layer by its type (`OpenTelemetryLayer`, `ErrorLayer`) does not find it inside of this one.
 /// - Wrap each layer with a throttle of its own: an event that passes two layers with one throttle is counted twice.
-/// - Events of the `log` crate, bridged, have one callsite per level. Key them by `log.target` and `log.line`.
+/// - Events of the `log` crate, bridged, have one callsite per level. Key them by `log.target` and `log.line`;
+///   `only` sees the target `log`.
 ///
 /// # Examples
 ///

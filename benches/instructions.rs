@@ -83,6 +83,8 @@ const CASES: &[(&str, Case)] = &[
     }),
 ];
 
+/// The only function that is counted.
+#[inline(never)]
 fn ask<T>(n: u64, mut question: impl FnMut() -> T) {
     for _ in 0..n {
         black_box(question());
@@ -119,6 +121,10 @@ fn drift() -> rusqlite::Error {
 fn counted(case: &str, n: u64) -> Option<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args([
+            "--collect-atstart=no",
+            "--toggle-collect=*instructions::ask*",
+        ])
         .arg(env::current_exe().ok()?)
         .env("INSTRUCTIONS_CASE", case)
         .env("INSTRUCTIONS_N", n.to_string())

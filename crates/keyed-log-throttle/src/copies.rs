@@ -4,6 +4,7 @@
 //! time passing that cache line to and fro. So threads are spread over the copies, and who changes the table locks both, in
 //! order. It costs about 15 bytes per entry, and a change is done twice; the way to a known key is as it was.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::*, fence};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -73,34 +74,19 @@ pub(crate) fn is_held<K>(_: &Both<'_, K>, slot: &Slot<K>) -> bool {
     held
 }
 
-/// Threads that live and read each copy.
-static READERS: [AtomicUsize; COPIES] = [const { AtomicUsize::new(0) }; COPIES];
-
-/// A thread's place at one copy, for as long as it lives.
-struct Turn(usize);
-
-impl Turn {
-    /// A place where the fewest are. Two threads that come at once may choose the same: then they share a lock, no more.
-    fn take() -> Self {
-        let count = |copy: &usize| READERS[*copy].load(Relaxed);
-        let turn = (0..COPIES).min_by_key(count).unwrap_or(0);
-        READERS[turn].fetch_add(1, Relaxed);
-        Self(turn)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        READERS[self.0].fetch_sub(1, Relaxed);
-    }
-}
-
-/// Which copy this thread reads.
+/// Which copy this thread reads: in turn, in the order of their first questions.
 #[inline]
 fn turn() -> usize {
-    thread_local!(static TURN: Turn = Turn::take());
-    // A thread that is ending, and checks from a destructor, has no place any more.
-    TURN.try_with(|turn| turn.0).unwrap_or(0)
+    const NONE: usize = COPIES;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Nothing to build or to drop: reading it is one load.
+    thread_local!(static TURN: Cell<usize> = const { Cell::new(NONE) });
+    TURN.with(|turn| {
+        if turn.get() == NONE {
+            turn.set(NEXT.fetch_add(1, Relaxed) % COPIES);
+        }
+        turn.get()
+    })
 }
 
 // A panic in a user's `Eq` must not switch the throttle off: the tables are whole at every such point.

@@ -27,7 +27,7 @@ Usage: cargo xtask CHORE
 
   test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
   ci     what CI runs, in its order; ends with a table of the steps
-  bench  measures all benches properly, about ten minutes, and writes the tables into docs/benchmarks.md
+  bench  measures all benches properly, about six minutes, and writes the tables into docs/benchmarks.md
 
 Two steps of `ci` alone:
   syscalls    what looking at files asks of the kernel, by strace

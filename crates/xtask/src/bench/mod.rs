@@ -13,8 +13,8 @@ use table::Row;
 
 /// Long enough for an order of magnitude, short enough for CI.
 const SHORT: &str = "--noplot --warm-up-time 0.2 --measurement-time 0.5 --sample-size 10";
-/// Long enough for two digits on an idle machine: about ten minutes in all.
-const PROPER: &str = "--noplot --warm-up-time 1 --measurement-time 3 --sample-size 50";
+/// Long enough for two digits on an idle machine: about six minutes in all.
+const PROPER: &str = "--noplot --warm-up-time 0.5 --measurement-time 2 --sample-size 30";
 
 /// The tables stand between these two lines of the page.
 const BEGIN: &str = "<!-- begin: written by `cargo xtask bench` -->";
@@ -33,7 +33,7 @@ pub(crate) fn brief() -> Done {
 pub(crate) fn proper() -> Done {
     let path = root().join("docs/benchmarks.md");
     let page = fs::read_to_string(&path).map_err(|error| cannot("read", &path, &error))?;
-    // Before the ten minutes, not after them.
+    // Before the long run, not after it.
     let (head, rest) = page
         .split_once(BEGIN)
         .ok_or_else(|| format!("{} has no line `{BEGIN}`", path.display()))?;

@@ -29,7 +29,7 @@ use crate::token::Token;
 /// ```compile_fail,E0624
 /// use once_per_key_repair::Permit;
 /// fn forge() -> Permit<'static, u32> {
-///     Permit::new(todo!(), todo!(), 1)
+///     Permit::new(unreachable!(), unreachable!(), 1)
 /// }
 /// ```
 /// or used again after its run:

@@ -18,7 +18,9 @@ mod error;
 mod lanes;
 mod ledger;
 mod lock;
+mod past;
 mod plan;
+mod policy;
 mod report;
 mod resilience;
 mod root;
@@ -28,6 +30,7 @@ mod tick;
 mod transition;
 mod view;
 mod wake;
+mod words;
 mod worker;
 
 pub use crate::board::{
@@ -41,16 +44,18 @@ pub use crate::discover::discover;
 pub use crate::dispatcher::{Builder, Dispatcher};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::lock::FileLock;
+pub use crate::past::Past;
 pub use crate::plan::{BoardPlan, PlanState, plan};
+pub use crate::policy::Policy;
 pub use crate::report::{BoardFailure, BoardReport, Outcome, TickReport};
 pub use crate::root::{Board, Root, Slug};
 pub use crate::status::{
     BoardState, BoardStatus, DispatcherState, DispatcherStatus, Health, Status,
 };
-pub use crate::transition::{Cause, Claim, Failure, Reclaim, Transition, Verdict};
+pub use crate::transition::{Cause, Claim, Failure, Reclaim, Stale, Transition, Verdict};
 pub use crate::view::Status as TaskStatus;
 pub use crate::view::{
-    BadRow, End, HeldCounts, HeldReason, Policy, Process, Processes, StopReason, Task, View,
+    BadRow, End, HeldCounts, HeldReason, Process, Processes, StopReason, Task, View,
 };
 pub use crate::wake::Wake;
 pub use crate::worker::{CommandLauncher, Gate, Job, Launcher, WorkerCommand};

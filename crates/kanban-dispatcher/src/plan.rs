@@ -158,12 +158,10 @@ fn look(tick: &Tick, board: &Board) -> Result<Look, Error> {
 fn fill(plan: &mut BoardPlan, decision: Decision) {
     for transition in &decision.transitions {
         let list = match transition {
-            Transition::Promote { .. } => &mut plan.would_promote,
-            Transition::Reclaim(_) => &mut plan.would_reclaim,
+            Transition::Promote { .. } | Transition::Probe { .. } => &mut plan.would_promote,
+            Transition::Reclaim(_) | Transition::Stale(_) => &mut plan.would_reclaim,
             Transition::Fail(_) => &mut plan.would_fail,
-            Transition::Renew { .. } | Transition::Extend { .. } | Transition::Demote { .. } => {
-                continue;
-            }
+            _ => continue,
         };
         list.push(transition.task().to_owned());
     }

@@ -41,11 +41,34 @@ pub enum Transition {
         /// Where it was.
         from: Status,
     },
+    /// A task that was given up is tried once more.
+    Probe {
+        /// Task id.
+        task: String,
+        /// How often it was given up.
+        give_ups: i64,
+    },
     /// A ready task has an open parent after all.
     Demote {
         /// Task id.
         task: String,
     },
+    /// A ready task that was nobody's is somebody's.
+    Assign {
+        /// Task id.
+        task: String,
+        /// Whose.
+        assignee: String,
+    },
+    /// The reason why a ready task is not tried again yet, for its history.
+    Guard {
+        /// Task id.
+        task: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The attempt is old and gives no sign of life; no failure is counted.
+    Stale(Stale),
 }
 
 /// See [`Transition::Reclaim`].
@@ -65,8 +88,23 @@ pub struct Reclaim {
     pub host_local: bool,
     /// The last sign of life is too old.
     pub heartbeat_stale: bool,
-    /// We ended the process ourselves.
+    /// We asked the process to end.
+    pub attempted: bool,
+    /// The process is gone.
     pub terminated: bool,
+}
+
+/// See [`Transition::Stale`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stale {
+    /// The claim that ends.
+    pub claim: Reclaim,
+    /// How long the attempt ran, seconds.
+    pub elapsed: i64,
+    /// How old the last sign of life is, seconds.
+    pub heartbeat_age: Option<i64>,
+    /// How old an attempt may be without one, seconds.
+    pub timeout: i64,
 }
 
 /// See [`Transition::Fail`].
@@ -91,6 +129,8 @@ pub struct Failure {
 pub enum Cause {
     /// The process ended by itself, with a code other than 0 and 75, by a signal, or unseen.
     Crashed(End),
+    /// The machine ended the process (SIGKILL, not by us: memory ran out, as a rule).
+    Infrastructure(End),
     /// The process exited 0 without completing or blocking the task.
     Silent,
     /// The process exited 75: try later.
@@ -133,11 +173,13 @@ pub enum Verdict {
     },
 }
 
-/// A ready task that is to be claimed and started.
+/// A task that is to be claimed and started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// Task id.
     pub task: String,
+    /// The column it is taken from: ready or review.
+    pub from: Status,
     /// The lock text.
     pub lock: String,
     /// When it runs out.
@@ -152,8 +194,12 @@ impl Transition {
             Self::Renew { task, .. }
             | Self::Extend { task, .. }
             | Self::Promote { task, .. }
-            | Self::Demote { task } => task,
+            | Self::Probe { task, .. }
+            | Self::Demote { task }
+            | Self::Assign { task, .. }
+            | Self::Guard { task, .. } => task,
             Self::Reclaim(reclaim) => &reclaim.task,
+            Self::Stale(stale) => &stale.claim.task,
             Self::Fail(failure) => &failure.task,
         }
     }

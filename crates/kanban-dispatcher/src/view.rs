@@ -1,12 +1,15 @@
 //! What one tick knows of a board: plain data, read in one transaction, judged by a pure function.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use crate::past::Past;
+
 /// A task's status, as far as the dispatcher acts on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Status {
     /// Waits for its parents.
+    #[default]
     Todo,
     /// May start.
     Ready,
@@ -14,6 +17,8 @@ pub enum Status {
     Running,
     /// Waits for a person, or was given up.
     Blocked,
+    /// Done by one worker, to be looked over by another.
+    Review,
 }
 
 impl Status {
@@ -25,13 +30,20 @@ impl Status {
             Self::Ready => "ready",
             Self::Running => "running",
             Self::Blocked => "blocked",
+            Self::Review => "review",
         }
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Todo, Self::Ready, Self::Running, Self::Blocked]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+        [
+            Self::Todo,
+            Self::Ready,
+            Self::Running,
+            Self::Blocked,
+            Self::Review,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == text)
     }
 }
 
@@ -42,7 +54,7 @@ impl fmt::Display for Status {
 }
 
 /// One task that a tick may have to do something about. Times are unix seconds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Task {
     /// The task's id.
     pub id: String,
@@ -84,6 +96,8 @@ pub struct Task {
     pub rate_limited_at: Option<i64>,
     /// How many of the newest attempts in a row ended without a word.
     pub violations: i64,
+    /// What else earlier attempts and people left behind.
+    pub past: Past,
 }
 
 /// A row that could not be read; it alone is left out of the tick.
@@ -98,7 +112,7 @@ pub struct BadRow {
 /// One board at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
-    /// Every task in todo, ready, running or blocked.
+    /// Every task in todo, ready, running, blocked or review.
     pub tasks: Vec<Task>,
     /// Rows that could not be read.
     pub bad_rows: Vec<BadRow>,
@@ -144,6 +158,8 @@ pub enum StopReason {
     TimedOut,
     /// The claim ran out and the worker has given no sign of life for an hour.
     Silent,
+    /// The attempt is older than `dispatch_stale_timeout_seconds`, without a sign of life in the last hour.
+    Stale,
     /// The claim is no longer ours: somebody reclaimed, archived or completed the task.
     ClaimLost,
 }
@@ -155,6 +171,7 @@ impl StopReason {
         match self {
             Self::TimedOut => "timed_out",
             Self::Silent => "silent",
+            Self::Stale => "stale",
             Self::ClaimLost => "claim_lost",
         }
     }
@@ -162,31 +179,6 @@ impl StopReason {
 
 /// The processes behind the running tasks, by task id.
 pub type Processes = HashMap<String, Process>;
-
-/// Everything that is a setting rather than a fact: what the pure decision depends on beside the view.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// The lock text for new claims.
-    pub lock: String,
-    /// Locks that start with this are this dispatcher's on this host, whatever process wrote them.
-    pub our_prefix: String,
-    /// Locks that start with this are the peer's on this host.
-    pub peer_prefix: String,
-    /// How long a claim is valid, seconds.
-    pub claim_ttl: i64,
-    /// A claim with less than this left is renewed, seconds.
-    pub renew_before: i64,
-    /// The breaker's limit for tasks without their own.
-    pub failure_limit: i64,
-    /// No crash is seen this soon after a task's first start, for workers that are not ours, seconds.
-    pub crash_grace: i64,
-    /// How long a task rests after "try later", seconds.
-    pub cooldown: i64,
-    /// The most running tasks on this board; `None` is no limit.
-    pub board_cap: Option<u32>,
-    /// Assignees for which a worker can be started.
-    pub spawnable: HashSet<String>,
-}
 
 /// Why a ready task is not started in this tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,8 +190,16 @@ pub enum HeldReason {
     UnknownAssignee,
     /// Its last attempt said "try later" and the rest is not over.
     Cooldown,
+    /// Its last error speaks of permission or quota: trying again at once would not help.
+    BlockerAuth,
+    /// It was completed within the hour, and nobody has asked for more since.
+    RecentSuccess,
+    /// A comment of the last day names a pull request: the work is out for review.
+    ActivePr,
     /// The board's own limit is reached.
     BoardCap,
+    /// The limit of its assignee is reached.
+    ProfileCap,
     /// The limit over all boards is reached.
     HostCap,
     /// No worker can be started at all: the worker program is missing.
@@ -220,7 +220,11 @@ impl HeldReason {
             Self::Unassigned => "unassigned",
             Self::UnknownAssignee => "unknown_assignee",
             Self::Cooldown => "cooldown",
+            Self::BlockerAuth => "blocker_auth",
+            Self::RecentSuccess => "recent_success",
+            Self::ActivePr => "active_pr",
             Self::BoardCap => "board_cap",
+            Self::ProfileCap => "profile_cap",
             Self::HostCap => "host_cap",
             Self::NoWorker => "no_worker",
             Self::WorkerEnding => "worker_ending",

@@ -152,7 +152,10 @@ fn a_board_with_only_the_base_columns_is_served_on_the_first_tick() -> Result {
     ))?;
     drop(db);
 
-    let mut dispatcher = fleet.dispatcher();
+    // Somebody has been at one of them since 1970, which is what `dispatch_stale_timeout_seconds` is for.
+    let mut dispatcher = fleet
+        .builder(|config| config.dispatch_stale_timeout_seconds = 0)
+        .build();
     let report = dispatcher.tick();
     let old = fleet.part(&report, "old")?;
     assert_eq!(old.outcome, Outcome::Ticked, "{old:?}");

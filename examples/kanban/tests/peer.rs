@@ -15,6 +15,7 @@ mod peer {
 
     // The promises, one file each.
     mod beside;
+    mod differential;
     mod dispatch;
     mod failing;
     mod format;

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, ErrorCode, Result, Transaction, TransactionBehavior};
 
 use super::claim::take;
-use super::event::{self, Payload, RunEnd, current_run};
+use super::event::{self, Payload, current_run};
 use super::failure::fail;
+use super::given_back::{assign, give_back_stale, guard, release};
 use super::work::Work;
-use crate::transition::{Claim, Reclaim, Transition};
+use crate::transition::{Claim, Transition};
 use crate::view::Status;
 
 /// What became of a decision.
@@ -117,7 +118,19 @@ fn write(db: &Connection, transition: &Transition, now: i64) -> Result<bool> {
             })
         }
         Transition::Reclaim(reclaim) => release(db, reclaim, now),
+        Transition::Stale(stale) => give_back_stale(db, stale, now),
         Transition::Fail(failure) => fail(db, failure, now),
+        Transition::Assign { task, assignee } => assign(db, task, assignee, now),
+        Transition::Guard { task, reason } => guard(db, task, reason, now),
+        Transition::Probe { task, give_ups } => {
+            let payload = Payload::new()
+                .with("reason", "probe")
+                .with("give_ups", *give_ups);
+            Ok(step(db, task, Status::Blocked, Status::Ready)? && {
+                event::append(db, task, "promoted", &payload, None, now)?;
+                true
+            })
+        }
         Transition::Promote { task, from } => Ok(step(db, task, *from, Status::Ready)? && {
             event::append(db, task, "promoted", &Payload::new(), None, now)?;
             true
@@ -172,41 +185,6 @@ pub(super) fn leave_running(
     Ok(rows == 1)
 }
 
-fn release(db: &Connection, reclaim: &Reclaim, now: i64) -> Result<bool> {
-    let Reclaim {
-        task, lock, pid, ..
-    } = reclaim;
-    if !leave_running(db, task, lock, *pid, Status::Ready)? {
-        return Ok(false);
-    }
-    let ended = Payload::new()
-        .with("prev_pid", *pid)
-        .with("host_local", reclaim.host_local)
-        .with("termination_attempted", reclaim.terminated)
-        .with("terminated", reclaim.terminated)
-        .with("sigkill", false);
-    let payload = Payload::new()
-        .with("stale_lock", lock.as_str())
-        .with("worker_pid", *pid)
-        .with("claim_expires", reclaim.expires)
-        .with("last_heartbeat_at", reclaim.last_heartbeat_at)
-        .with("now", now)
-        .with("host_local", reclaim.host_local)
-        .with("heartbeat_stale", reclaim.heartbeat_stale)
-        .and(ended.clone());
-    let error = format!("stale_lock={lock}");
-    let end = RunEnd {
-        status: "reclaimed",
-        outcome: "reclaimed",
-        error: Some(&error),
-        metadata: ended,
-        ..RunEnd::default()
-    };
-    let run = event::end_run(db, task, &end, now)?;
-    event::append(db, task, "reclaimed", &payload, run, now)?;
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
@@ -215,6 +193,7 @@ mod tests {
     use crate::board::{NewTask, Store};
     use crate::clock::Clock;
     use crate::root::{Root, Slug};
+    use crate::transition::Reclaim;
 
     type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -242,6 +221,7 @@ mod tests {
         ids.iter()
             .map(|task| Claim {
                 task: task.clone(),
+                from: Status::Ready,
                 lock: "rs.host:1:a".to_owned(),
                 expires: NOW + 900,
             })
@@ -257,6 +237,7 @@ mod tests {
             last_heartbeat_at: None,
             host_local: false,
             heartbeat_stale: false,
+            attempted: false,
             terminated: false,
         })
     }

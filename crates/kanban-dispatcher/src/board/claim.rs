@@ -5,24 +5,30 @@ use rusqlite::{Connection, Result};
 use super::event::{self, Payload, current_run};
 use super::work::{self, Work};
 use crate::transition::Claim;
+use crate::view::Status;
 
-/// ready -> running, if it is still ready, unclaimed and without an open parent.
+/// The skill of whoever looks over another's work; its worker gets no other.
+const REVIEW_SKILL: &str = "sdlc-review";
+
+/// ready or review -> running, if it is still there and unclaimed; a ready one also has no open parent.
 pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Work>> {
     let Claim {
         task,
+        from,
         lock,
         expires,
     } = claim;
+    let is_review = *from == Status::Review;
     let leaked = current_run(db, task)?;
     let rows = db
         .prepare_cached(
             "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, \
              started_at = COALESCE(started_at, ?4), last_heartbeat_at = NULL, worker_pid = NULL \
-             WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL AND NOT EXISTS ( \
+             WHERE id = ?1 AND status = ?5 AND claim_lock IS NULL AND (?5 = 'review' OR NOT EXISTS ( \
              SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id \
-             WHERE l.child_id = ?1 AND p.status NOT IN ('done', 'archived'))",
+             WHERE l.child_id = ?1 AND p.status NOT IN ('done', 'archived')))",
         )?
-        .execute((task, lock, expires, now))?;
+        .execute((task, lock, expires, now, from.as_str()))?;
     if rows != 1 {
         return Ok(None);
     }
@@ -46,7 +52,12 @@ pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Wo
     let payload = Payload::new()
         .with("lock", lock.as_str())
         .with("expires", *expires)
-        .with("run_id", run);
+        .with("run_id", run)
+        .with_some("source_status", is_review.then_some(from.as_str()));
     event::append(db, task, "claimed", &payload, Some(run), now)?;
-    work::read(db, task, run, lock).map(Some)
+    let mut work = work::read(db, task, run, lock)?;
+    if is_review {
+        work.skills = vec![REVIEW_SKILL.to_owned()];
+    }
+    Ok(Some(work))
 }

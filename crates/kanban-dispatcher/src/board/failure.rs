@@ -55,6 +55,8 @@ pub(super) fn fail(db: &Connection, failure: &Failure, now: i64) -> Result<bool>
         )?;
     }
     if let Some(payload) = gave_up(failure, &error) {
+        // Only a start that failed is an attempt's own giving up; other attempts had ended before.
+        let run = run.filter(|_| failure.cause == Cause::SpawnFailed);
         event::append(db, task, "gave_up", &payload.and(told.extras), run, now)?;
     }
     Ok(true)
@@ -96,6 +98,18 @@ fn told(failure: &Failure) -> Told {
                     .with("exit_code", signal),
                 End::Unknown => who.clone(),
             };
+            ("crashed", "crashed", payload, who)
+        }
+        Cause::Infrastructure(end) => {
+            let signal = match end {
+                End::Signaled(signal) | End::Exited(signal) => Some(signal),
+                End::Unknown => None,
+            };
+            let payload = who
+                .clone()
+                .with("exit_kind", "signaled")
+                .with("exit_code", signal)
+                .with("infrastructure", true);
             ("crashed", "crashed", payload, who)
         }
         Cause::Silent => {

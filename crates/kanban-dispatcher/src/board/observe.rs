@@ -1,15 +1,14 @@
 //! Reads one board into plain data, in one read transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, Row};
 
-use super::value::{exact, integer, number, text};
+use super::past;
+use super::value::{exact, integer, number, text, time};
+use crate::past::Past;
 use crate::view::{BadRow, Status, Task, View};
-
-/// How far back a streak of attempts is looked for.
-const STREAK_MAX: i64 = 50;
 
 /// Times and counts outside this range are as good as its ends, and arithmetic on them cannot overflow.
 const NUMBER_MAX: i64 = 1 << 53;
@@ -26,16 +25,10 @@ pub(crate) fn observe(db: &Connection) -> Result<View> {
 pub(super) fn read(db: &Connection) -> Result<View> {
     let mut view = tasks(db)?;
     let open_parents = with_open_parents(db)?;
-    let limited = rate_limited(db)?;
     for task in &mut view.tasks {
         task.has_open_parent = open_parents.contains(&task.id);
-        match task.status {
-            Status::Blocked => task.is_sticky = is_sticky(db, &task.id)?,
-            Status::Ready => task.rate_limited_at = limited.get(&task.id).copied(),
-            Status::Running => task.violations = silent_streak(db, &task.id)?,
-            Status::Todo => {}
-        }
     }
+    past::read(db, &mut view.tasks)?;
     Ok(view)
 }
 
@@ -44,9 +37,10 @@ fn tasks(db: &Connection) -> Result<View> {
     let mut statement = db.prepare_cached(
         "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, t.claim_expires, \
          t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
-         t.current_run_id, r.started_at AS run_started_at, t.workspace_kind, r.max_runtime_seconds AS run_limit \
+         t.current_run_id, r.started_at AS run_started_at, t.workspace_kind, r.max_runtime_seconds AS run_limit, \
+         t.last_failure_error \
          FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id \
-         WHERE t.status IN ('todo', 'ready', 'running', 'blocked')",
+         WHERE t.status IN ('todo', 'ready', 'running', 'blocked', 'review')",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -90,19 +84,19 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
         status,
         assignee: field.text("assignee")?,
         priority: field.number("priority")?.unwrap_or(0),
-        created_at: field.number("created_at").ok().flatten().unwrap_or(0),
-        started_at: field.number("started_at")?,
+        created_at: field.time("created_at").ok().flatten().unwrap_or(0),
+        started_at: field.time("started_at")?,
         claim_lock: field.lock("claim_lock")?,
-        claim_expires: field.number("claim_expires")?,
+        claim_expires: field.time("claim_expires")?,
         worker_pid: field.number("worker_pid")?,
-        last_heartbeat_at: field.number("last_heartbeat_at")?,
+        last_heartbeat_at: field.time("last_heartbeat_at")?,
         failures: field.number("consecutive_failures")?.unwrap_or(0),
         max_retries: field.number("max_retries")?,
         max_runtime: field
             .number("run_limit")?
             .or(field.number("max_runtime_seconds")?),
         run: integer(row, "current_run_id")?,
-        run_started_at: field.number("run_started_at")?,
+        run_started_at: field.time("run_started_at")?,
         workspace_kind: field
             .text("workspace_kind")?
             .unwrap_or_else(|| "scratch".to_owned()),
@@ -110,6 +104,10 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
         is_sticky: false,
         rate_limited_at: None,
         violations: 0,
+        past: Past {
+            error: field.text("last_failure_error")?,
+            ..Past::default()
+        },
         id: id.clone(),
     })
 }
@@ -140,6 +138,13 @@ impl Fields<'_> {
         }
     }
 
+    fn time(&self, column: &str) -> std::result::Result<Option<i64>, Unreadable> {
+        match time(self.row, column)? {
+            None if !self.is_null(column)? => Err(self.unreadable(column, "a time")),
+            time => Ok(time.map(|value| value.clamp(-NUMBER_MAX, NUMBER_MAX))),
+        }
+    }
+
     fn is_null(&self, column: &str) -> Result<bool> {
         Ok(self.row.get_ref(column)? == ValueRef::Null)
     }
@@ -156,50 +161,9 @@ impl Fields<'_> {
 fn with_open_parents(db: &Connection) -> Result<HashSet<String>> {
     db.prepare_cached(
         "SELECT DISTINCT c.id FROM tasks c JOIN task_links l ON l.child_id = c.id JOIN tasks p ON p.id = l.parent_id \
-         WHERE c.status IN ('todo', 'ready', 'blocked') AND p.status NOT IN ('done', 'archived')",
+         WHERE c.status IN ('todo', 'ready', 'running', 'blocked') AND p.status NOT IN ('done', 'archived')",
     )?
     .query_map([], |row| exact(row, 0))?
     .filter_map(Result::transpose)
     .collect()
-}
-
-/// Ready tasks whose newest attempt ended with "try later", and when it did.
-fn rate_limited(db: &Connection) -> Result<HashMap<String, i64>> {
-    db.prepare_cached(
-        "SELECT t.id, (SELECT CASE WHEN r.outcome = 'rate_limited' THEN CAST(r.ended_at AS INTEGER) END \
-         FROM task_runs r WHERE r.task_id = t.id AND r.ended_at IS NOT NULL \
-         ORDER BY r.ended_at DESC, r.id DESC LIMIT 1) AS at \
-         FROM tasks t WHERE t.status = 'ready' AND t.last_failure_error IS NOT NULL",
-    )?
-    .query_map([], |row| Ok(exact(row, 0)?.zip(number(row, 1)?)))?
-    .filter_map(Result::transpose)
-    .collect()
-}
-
-/// Blocked by a word, not by a rule: the newest of its block and unblock events is a block.
-fn is_sticky(db: &Connection, task: &str) -> Result<bool> {
-    db.prepare_cached(
-        "SELECT COALESCE((SELECT kind = 'blocked' FROM task_events \
-         WHERE task_id = ?1 AND kind IN ('blocked', 'unblocked') ORDER BY id DESC LIMIT 1), 0)",
-    )?
-    .query_row([task], |row| row.get(0))
-}
-
-/// How many of the newest closed attempts in a row ended without a word; rate-limited ones are passed over.
-fn silent_streak(db: &Connection, task: &str) -> Result<i64> {
-    let mut statement = db.prepare_cached(
-        "SELECT outcome = 'crashed' AND (COALESCE(metadata, '') LIKE '%\"protocol_violation\": true%' \
-         OR COALESCE(error, '') LIKE '%protocol violation%') FROM task_runs \
-         WHERE task_id = ?1 AND ended_at IS NOT NULL AND COALESCE(outcome, '') <> 'rate_limited' \
-         ORDER BY ended_at DESC, id DESC LIMIT ?2",
-    )?;
-    let mut streak = 0;
-    let mut rows = statement.query((task, STREAK_MAX))?;
-    while let Some(row) = rows.next()? {
-        if row.get::<_, Option<bool>>(0)? != Some(true) {
-            break;
-        }
-        streak += 1;
-    }
-    Ok(streak)
 }

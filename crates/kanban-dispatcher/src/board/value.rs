@@ -5,6 +5,8 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Result, Row, RowIndex};
 
+use super::iso;
+
 /// Text, as it is meant: numbers as their digits; a blob is no text.
 pub(super) fn text(row: &Row<'_>, column: impl RowIndex) -> Result<Option<String>> {
     Ok(match row.get_ref(column)? {
@@ -37,6 +39,16 @@ pub(super) fn number(row: &Row<'_>, column: impl RowIndex) -> Result<Option<i64>
         Some(Number::Integer(value)) => Some(value),
         Some(Number::Real(value)) => Some(value as i64),
         None => None,
+    })
+}
+
+/// A time in unix seconds: as [`number`], or as ISO 8601 text.
+pub(super) fn time(row: &Row<'_>, column: impl RowIndex) -> Result<Option<i64>> {
+    Ok(match (number(row, column)?, row.get_ref(column)?) {
+        (None, ValueRef::Text(bytes)) => {
+            std::str::from_utf8(bytes).ok().and_then(iso::unix_seconds)
+        }
+        (number, _) => number,
     })
 }
 

@@ -63,7 +63,7 @@ pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<
             run,
             lock: lock.to_owned(),
             title: text("title")?.unwrap_or_default(),
-            profile: text("assignee")?.unwrap_or_default().trim().to_owned(),
+            profile: text("assignee")?.unwrap_or_default().trim().to_lowercase(),
             tenant: non_empty(text("tenant")?),
             workspace_kind: text("workspace_kind")?.unwrap_or_else(|| "scratch".to_owned()),
             // Another path or branch than the one that was meant is worse than none.

@@ -40,6 +40,11 @@ pub struct Config {
     pub max_spawn: Option<NonZeroU32>,
     /// The same knob under the peer's other name; the smaller of the two applies.
     pub max_in_progress: Option<NonZeroU32>,
+    /// The most workers of one assignee that may run on one board at once; no limit when absent.
+    pub max_in_progress_per_profile: Option<NonZeroU32>,
+    /// Who gets ready tasks that nobody has; nobody when absent or empty.
+    #[serde(deserialize_with = "value::name")]
+    pub default_assignee: Option<String>,
     /// The most worker processes this dispatcher keeps alive over all boards.
     pub workers_max: NonZeroUsize,
     /// Seconds a claim stays valid without being renewed; at least 1, whole seconds.
@@ -51,6 +56,17 @@ pub struct Config {
     /// Seconds a task rests after its worker ended with "try later" (exit code 75).
     #[serde(deserialize_with = "value::whole_seconds_or_zero")]
     pub rate_limit_cooldown_seconds: i64,
+    /// Seconds a task rests after an error that speaks of permission or quota; twice as long after each further failure.
+    #[serde(deserialize_with = "value::whole_seconds_or_zero")]
+    pub auth_backoff_seconds: i64,
+    /// Seconds after which an attempt without a sign of life in the last hour is taken back; 0 is never.
+    #[serde(deserialize_with = "value::whole_seconds_or_zero")]
+    pub dispatch_stale_timeout_seconds: i64,
+    /// Seconds after which a task that was given up is tried once more, later each time; 0 is never.
+    #[serde(deserialize_with = "value::whole_seconds_or_zero")]
+    pub give_up_cooldown_seconds: i64,
+    /// Attempts in a row that the machine may end (SIGKILL, not by us) before the task is given up.
+    pub infrastructure_limit: NonZeroU32,
     /// Milliseconds to wait for another writer on one board; short, because the next tick tries again.
     #[serde(deserialize_with = "value::milliseconds")]
     pub busy_timeout_ms: Duration,
@@ -149,10 +165,16 @@ impl Default for Config {
             failure_limit: nonzero(2),
             max_spawn: None,
             max_in_progress: None,
+            max_in_progress_per_profile: None,
+            default_assignee: None,
             workers_max: nonzero_usize((cores * 4).max(8)),
             claim_ttl_seconds: 900,
             crash_grace_seconds: 30,
             rate_limit_cooldown_seconds: 300,
+            auth_backoff_seconds: 300,
+            dispatch_stale_timeout_seconds: 14_400,
+            give_up_cooldown_seconds: 0,
+            infrastructure_limit: nonzero(5),
             // A tick may meet several locked boards; the peer's 120 s would stop every other board.
             busy_timeout_ms: Duration::from_millis(250),
             lanes: nonzero_usize(4),

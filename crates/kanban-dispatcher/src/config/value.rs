@@ -31,6 +31,12 @@ pub(super) fn milliseconds<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, 
     Ok(Duration::from_millis(ms.unsigned_abs()))
 }
 
+/// A name; blank is none.
+pub(super) fn name<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(d)?.trim().to_owned();
+    Ok(Some(name).filter(|name| !name.is_empty()))
+}
+
 pub(super) fn command<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<String>>, D::Error> {
     let words = Vec::<String>::deserialize(d)?;
     if words.first().is_none_or(String::is_empty) {

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::policy::Policy;
 use crate::transition::Verdict;
-use crate::view::{End, Policy, Process, Processes, Status, StopReason, Task};
+use crate::view::{End, Process, Processes, Status, StopReason, Task};
 
 /// Attempts in a row that may end without a word before the task is given up.
 const VIOLATIONS_MAX: i64 = 3;
@@ -13,6 +14,44 @@ const SHARED_ENDS: usize = 3;
 
 /// The limit for those.
 pub(super) const SHARED_LIMIT: i64 = 1;
+
+/// A probe that fails doubles the time to the next one, at most so often.
+const PROBE_DOUBLINGS_MAX: i64 = 6;
+
+/// Whether the breaker holds a blocked task.
+pub(super) fn has_given_up(task: &Task, policy: &Policy) -> bool {
+    task.failures >= task.max_retries.unwrap_or(policy.failure_limit)
+}
+
+/// When a task that was given up is tried once more. The count stays, so that no program takes this for a recovery.
+pub(super) fn probe_at(task: &Task, policy: &Policy) -> Option<i64> {
+    let given_up = task.past.gave_up_at.filter(|_| policy.probe_after > 0)?;
+    let doublings = task
+        .past
+        .give_ups
+        .saturating_sub(1)
+        .clamp(0, PROBE_DOUBLINGS_MAX);
+    Some(given_up.saturating_add(policy.probe_after.saturating_mul(1 << doublings)))
+}
+
+/// Gives a task up at once: its program says that another attempt would end the same way.
+pub(super) fn give_up(task: &Task, policy: &Policy) -> Verdict {
+    let failures = task.failures.saturating_add(1);
+    tripped(task, policy, failures, 1, "dispatcher", None)
+}
+
+/// An attempt that the machine ended: no fault of the task, but not for ever.
+pub(super) fn count_infrastructure(task: &Task, policy: &Policy) -> Verdict {
+    let (ends, limit) = (
+        task.past.infrastructure.saturating_add(1),
+        policy.infrastructure_limit,
+    );
+    if ends < limit {
+        return Verdict::Uncounted;
+    }
+    let failures = task.failures.saturating_add(1).max(ends);
+    tripped(task, policy, failures, limit, "dispatcher", None)
+}
 
 /// Counts one more failure against the task's own limit, else the dispatcher's.
 pub(super) fn count(task: &Task, policy: &Policy, limit_now: Option<i64>) -> Verdict {
@@ -98,7 +137,8 @@ pub(super) fn end_key(process: &Process) -> Option<EndKey> {
             ..
         } => None,
         Process::Ended {
-            end: End::Exited(0 | 75) | End::Unknown,
+            // 9 is the machine's doing.
+            end: End::Exited(0 | 75) | End::Unknown | End::Signaled(9),
             ..
         } => None,
         Process::Ended {

@@ -4,12 +4,15 @@
 //! the ready column, so that what one step frees the next can use in the same tick.
 
 mod breaker;
+mod guard;
 mod ready;
 mod running;
+mod unproven;
 
 use crate::board::Work;
+use crate::policy::Policy;
 use crate::transition::{Cause, Claim, Failure, Transition, Verdict};
-use crate::view::{HeldCounts, HeldReason, Policy, Processes, Status, StopReason, Task, View};
+use crate::view::{HeldCounts, HeldReason, Processes, Status, StopReason, Task, View};
 
 /// What to do about one board now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,6 +27,18 @@ pub struct Decision {
     pub held: HeldCounts,
     /// The earliest instant (unix seconds) at which time alone can change this decision.
     pub next_due: Option<i64>,
+    /// Which tasks are counted in `held`, for whoever asks about one of them.
+    held_tasks: Vec<HeldTask>,
+}
+
+/// A task that is held.
+#[derive(Debug, Clone, PartialEq)]
+struct HeldTask {
+    /// Its place in the view.
+    index: usize,
+    reason: HeldReason,
+    /// When time alone ends it.
+    until: Option<i64>,
 }
 
 /// Decides what to do about a board.
@@ -36,15 +51,20 @@ pub struct Decision {
 /// use kanban_dispatcher::{Policy, Processes, View, decide};
 ///
 /// let policy = Policy {
-///     lock: "rs.host:1:a".into(), our_prefix: "rs.host:".into(), peer_prefix: "host:".into(),
-///     claim_ttl: 900, renew_before: 300, failure_limit: 2, crash_grace: 30, cooldown: 300,
-///     board_cap: None, spawnable: ["coder".to_owned()].into(),
+///     lock: "rs.host:1:a".into(),
+///     spawnable: ["coder".to_owned()].into(),
+///     ..Policy::default()
 /// };
 /// let decision = decide(&View::default(), &Processes::new(), &policy, 1_000);
 /// assert!(decision.transitions.is_empty() && decision.claims.is_empty());
 /// ```
 #[must_use]
 pub fn decide(view: &View, processes: &Processes, policy: &Policy, now: i64) -> Decision {
+    judge(view, processes, policy, now).0
+}
+
+/// The decision, and the tasks as it leaves them.
+fn judge(view: &View, processes: &Processes, policy: &Policy, now: i64) -> (Decision, Vec<Task>) {
     let mut decision = Decision::default();
     let mut tasks = view.tasks.clone();
 
@@ -56,15 +76,15 @@ pub fn decide(view: &View, processes: &Processes, policy: &Policy, now: i64) -> 
         running::judge(task, processes, policy, &shared_ends, now, &mut decision);
     }
     for task in &mut tasks {
-        promote(task, policy.failure_limit, &mut decision);
+        promote(task, policy, now, &mut decision);
     }
-    ready::choose(&tasks, policy, now, &mut decision);
+    ready::choose(&mut tasks, policy, now, &mut decision);
 
     if !view.bad_rows.is_empty() {
         let count = u32::try_from(view.bad_rows.len()).unwrap_or(u32::MAX);
         decision.held.insert(HeldReason::BadRow, count);
     }
-    decision
+    (decision, tasks)
 }
 
 /// What a worker that could not be started means for its task: a failure that the breaker counts.
@@ -83,28 +103,66 @@ pub(crate) fn start_failed(view: &View, work: &Work, error: &str, policy: &Polic
     })
 }
 
+/// Notes in the view what was written of the decision, as far as the starts that follow depend on it: a task may fail twice in one
+/// tick, by its old worker and by its next start.
+pub(crate) fn note_failures(view: &mut View, written: &[Transition]) {
+    for transition in written {
+        let Transition::Fail(failure) = transition else {
+            continue;
+        };
+        let counted = match failure.verdict {
+            Verdict::Uncounted => continue,
+            Verdict::Counted { failures } => failures,
+            Verdict::Tripped { stored, .. } => stored,
+        };
+        let task = view.tasks.iter_mut().find(|task| task.id == failure.task);
+        if let Some(task) = task {
+            task.failures = counted;
+        }
+    }
+}
+
 /// The promotions alone: what a change of one task makes possible for others.
 pub(crate) fn promotions(view: View, failure_limit: i64) -> Vec<Transition> {
     let mut decision = Decision::default();
+    let policy = Policy {
+        failure_limit,
+        ..Policy::default()
+    };
     for mut task in view.tasks {
-        promote(&mut task, failure_limit, &mut decision);
+        promote(&mut task, &policy, 0, &mut decision);
     }
     decision.transitions
 }
 
 /// todo or blocked -> ready when every parent is done or archived, unless a person blocked it or the breaker did.
-fn promote(task: &mut Task, failure_limit: i64, decision: &mut Decision) {
-    let waits = match task.status {
+fn promote(task: &mut Task, policy: &Policy, now: i64, decision: &mut Decision) {
+    let is_blocked = match task.status {
         Status::Todo => false,
-        Status::Blocked => {
-            task.is_sticky || task.failures >= task.max_retries.unwrap_or(failure_limit)
-        }
-        Status::Ready | Status::Running => return,
+        Status::Blocked if task.is_sticky => return,
+        Status::Blocked => true,
+        Status::Ready | Status::Running | Status::Review => return,
     };
-    if waits || task.has_open_parent {
+    if task.has_open_parent {
+        return;
+    }
+    if is_blocked && breaker::has_given_up(task, policy) {
+        match breaker::probe_at(task, policy) {
+            Some(at) if at <= now => {
+                task.status = Status::Ready;
+                task.past.succeeded_at = None;
+                decision.transitions.push(Transition::Probe {
+                    task: task.id.clone(),
+                    give_ups: task.past.give_ups,
+                });
+            }
+            Some(at) => decision.due(at),
+            None => {}
+        }
         return;
     }
     let from = std::mem::replace(&mut task.status, Status::Ready);
+    task.past.succeeded_at = None;
     decision.transitions.push(Transition::Promote {
         task: task.id.clone(),
         from,
@@ -121,5 +179,7 @@ impl Decision {
     }
 }
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

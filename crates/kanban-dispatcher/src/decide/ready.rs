@@ -1,72 +1,185 @@
-//! The ready column: which tasks start now, in which order, and why the others do not.
+//! The ready and the review column: which tasks start now, in which order, and why the others do not.
 
-use super::Decision;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::guard::{guard, told_as};
+use super::{Decision, HeldTask};
+use crate::policy::Policy;
 use crate::transition::{Claim, Transition};
-use crate::view::{HeldReason, Policy, Status, Task};
+use crate::view::{HeldReason, Status, Task};
 
-pub(super) fn choose(tasks: &[Task], policy: &Policy, now: i64, decision: &mut Decision) {
-    let running = tasks
-        .iter()
-        .filter(|task| task.status == Status::Running)
-        .count();
-    let mut room = policy
-        .board_cap
-        .map(|cap| (cap as usize).saturating_sub(running));
-    for task in in_order(tasks) {
-        if task.has_open_parent {
-            decision.transitions.push(Transition::Demote {
-                task: task.id.clone(),
-            });
-        } else if let Some(reason) = held(task, policy, now, decision) {
-            decision.hold(reason);
-        } else if room == Some(0) {
-            decision.hold(HeldReason::BoardCap);
-        } else {
-            room = room.map(|room| room - 1);
-            let expires = now.saturating_add(policy.claim_ttl);
-            let (task, lock) = (task.id.clone(), policy.lock.clone());
-            decision.claims.push(Claim {
-                task,
-                lock,
-                expires,
-            });
+pub(super) fn choose(tasks: &mut [Task], policy: &Policy, now: i64, decision: &mut Decision) {
+    let mut places = Places::of(tasks, policy);
+    for column in [Status::Ready, Status::Review] {
+        for index in in_order(tasks, column) {
+            let task = &mut tasks[index];
+            match judge(task, policy, &places, now, decision) {
+                Verdict::Starts => {
+                    places.take(task);
+                    decision.claims.push(Claim {
+                        task: task.id.clone(),
+                        from: column,
+                        lock: policy.lock.clone(),
+                        expires: now.saturating_add(policy.claim_ttl),
+                    });
+                }
+                Verdict::Waits => {
+                    task.status = Status::Todo;
+                    decision.transitions.push(Transition::Demote {
+                        task: task.id.clone(),
+                    });
+                }
+                Verdict::Held(reason, until) => {
+                    decision.hold(reason);
+                    decision.held_tasks.push(HeldTask {
+                        index,
+                        reason,
+                        until,
+                    });
+                    if let Some(until) = until {
+                        decision.due(until);
+                    }
+                }
+            }
         }
     }
 }
 
-/// Unclaimed ready tasks: higher priority first, then older, then by id so that ticks are reproducible.
-fn in_order(tasks: &[Task]) -> Vec<&Task> {
-    let mut ready: Vec<&Task> = tasks
-        .iter()
-        .filter(|task| task.status == Status::Ready && task.claim_lock.is_none())
-        .collect();
-    ready.sort_by_key(|task| (std::cmp::Reverse(task.priority), task.created_at, &task.id));
-    ready
+enum Verdict {
+    Starts,
+    /// For a parent, after all.
+    Waits,
+    /// Why, and until when as far as time alone ends it.
+    Held(HeldReason, Option<i64>),
 }
 
-fn held(task: &Task, policy: &Policy, now: i64, decision: &mut Decision) -> Option<HeldReason> {
-    let assignee = task
-        .assignee
-        .as_deref()
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    let Some(assignee) = assignee else {
-        return Some(HeldReason::Unassigned);
+/// The peer's order of questions: who, may they, has it a past, and only then its parents.
+fn judge(
+    task: &mut Task,
+    policy: &Policy,
+    places: &Places,
+    now: i64,
+    decision: &mut Decision,
+) -> Verdict {
+    let is_ready = task.status == Status::Ready;
+    let default = policy.default_assignee.as_deref();
+    let default = default.filter(|name| is_ready && policy.spawnable.contains(*name));
+    let is_nobodys = task.assignee.as_deref().is_none_or(str::is_empty);
+    let takes_default = is_nobodys && default.is_some();
+    let assignee = match default.filter(|_| is_nobodys) {
+        Some(name) => name,
+        None => task.assignee.as_deref().map_or("", str::trim),
     };
+    if assignee.is_empty() {
+        return Verdict::Held(HeldReason::Unassigned, None);
+    }
     if !policy.spawnable.contains(assignee) {
-        return Some(HeldReason::UnknownAssignee);
+        return Verdict::Held(HeldReason::UnknownAssignee, None);
+    }
+    if places.is_full() {
+        return Verdict::Held(HeldReason::BoardCap, None);
+    }
+    let assignee = assignee.to_owned();
+    if takes_default {
+        decision.transitions.push(Transition::Assign {
+            task: task.id.clone(),
+            assignee: assignee.clone(),
+        });
+        task.assignee = Some(assignee.clone());
+    }
+    if places.is_full_for(&assignee) {
+        return Verdict::Held(HeldReason::ProfileCap, None);
+    }
+    if is_ready {
+        if let Some((reason, until)) = guard(task, policy, now) {
+            tell(task, told_as(reason), decision);
+            return Verdict::Held(reason, Some(until));
+        }
+        if task.has_open_parent {
+            return Verdict::Waits;
+        }
     }
     if !matches!(task.workspace_kind.as_str(), "scratch" | "dir") {
-        return Some(HeldReason::Workspace);
+        return Verdict::Held(HeldReason::Workspace, None);
     }
-    // An end in the future was written before the clock was set back: a rest is never longer than the cooldown.
-    let rest_ends = task
-        .rate_limited_at
-        .filter(|at| *at <= now)
-        .map(|at| at.saturating_add(policy.cooldown))
-        .filter(|end| *end > now)?;
-    decision.due(rest_ends);
-    Some(HeldReason::Cooldown)
+    Verdict::Starts
+}
+
+/// Writes the reason into the task's history, unless it is there already.
+fn tell(task: &Task, reason: &'static str, decision: &mut Decision) {
+    if task.past.told.as_deref() != Some(reason) {
+        decision.transitions.push(Transition::Guard {
+            task: task.id.clone(),
+            reason,
+        });
+    }
+}
+
+/// Unclaimed tasks of a column: higher priority first, then older, then by id so that ticks are reproducible.
+fn in_order(tasks: &[Task], column: Status) -> Vec<usize> {
+    let is_in = |task: &Task| task.status == column && task.claim_lock.is_none();
+    let mut order: Vec<usize> = (0..tasks.len()).filter(|at| is_in(&tasks[*at])).collect();
+    order.sort_by(|a, b| {
+        let key = |at: usize| {
+            let task = &tasks[at];
+            (Reverse(task.priority), task.created_at, &task.id)
+        };
+        key(*a).cmp(&key(*b))
+    });
+    order
+}
+
+/// The places that running tasks leave, on the board and by assignee.
+struct Places {
+    board: Option<usize>,
+    profile_cap: Option<usize>,
+    by_profile: HashMap<String, usize>,
+}
+
+impl Places {
+    fn of(tasks: &[Task], policy: &Policy) -> Self {
+        let running = || tasks.iter().filter(|task| task.status == Status::Running);
+        let cap = policy.board_cap.map(|cap| cap as usize);
+        let mut places = Self {
+            board: cap.map(|cap| cap.saturating_sub(running().count())),
+            profile_cap: policy.profile_cap.map(|cap| cap as usize),
+            by_profile: HashMap::new(),
+        };
+        if places.profile_cap.is_some() {
+            running().for_each(|task| places.count(task));
+        }
+        places
+    }
+
+    fn is_full(&self) -> bool {
+        self.board == Some(0)
+    }
+
+    fn is_full_for(&self, assignee: &str) -> bool {
+        self.profile_cap.is_some_and(|cap| {
+            let taken = self.by_profile.get(&profile(assignee));
+            taken.copied().unwrap_or(0) >= cap
+        })
+    }
+
+    fn take(&mut self, task: &Task) {
+        self.board = self.board.map(|places| places - 1);
+        if self.profile_cap.is_some() {
+            self.count(task);
+        }
+    }
+
+    fn count(&mut self, task: &Task) {
+        if let Some(assignee) = &task.assignee {
+            *self.by_profile.entry(profile(assignee)).or_default() += 1;
+        }
+    }
+}
+
+/// One profile, however its name is written.
+fn profile(assignee: &str) -> String {
+    assignee.trim().to_lowercase()
 }
 
 #[cfg(test)]
@@ -81,38 +194,18 @@ mod tests {
             id: "t".to_owned(),
             status: Status::Ready,
             assignee: Some("coder".to_owned()),
-            priority: 0,
-            created_at: 0,
-            started_at: None,
-            claim_lock: None,
-            claim_expires: None,
-            worker_pid: None,
-            last_heartbeat_at: None,
-            failures: 0,
-            max_retries: None,
-            max_runtime: None,
-            run: None,
-            run_started_at: None,
             workspace_kind: "scratch".to_owned(),
-            has_open_parent: false,
-            is_sticky: false,
             rate_limited_at: Some(rate_limited_at),
-            violations: 0,
+            ..Task::default()
         };
         let policy = Policy {
-            lock: "rs.host:1:a".to_owned(),
-            our_prefix: "rs.host:".to_owned(),
-            peer_prefix: "host:".to_owned(),
             claim_ttl,
-            renew_before: 300,
-            failure_limit: 2,
-            crash_grace: 30,
             cooldown: COOLDOWN,
-            board_cap: None,
             spawnable: ["coder".to_owned()].into(),
+            ..Policy::default()
         };
         let mut decision = Decision::default();
-        choose(&[task], &policy, now, &mut decision);
+        choose(&mut [task], &policy, now, &mut decision);
         decision
     }
 

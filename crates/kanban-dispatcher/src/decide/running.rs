@@ -4,13 +4,21 @@ use std::collections::HashSet;
 
 use super::Decision;
 use super::breaker::{self, EndKey};
-use crate::transition::{Cause, Failure, Reclaim, Transition, Verdict};
-use crate::view::{End, Policy, Process, Processes, Status, StopReason, Task};
+use super::unproven;
+use crate::policy::Policy;
+use crate::transition::{Cause, Failure, Reclaim, Stale, Transition, Verdict};
+use crate::view::{End, Process, Processes, Status, StopReason, Task};
 
 /// A worker that gave no sign of life for this long counts as silent, once its claim has run out.
 const SILENT_AFTER: i64 = 3600;
 
 const SIGKILL: i32 = 9;
+
+/// The exit code that says: another attempt would end the same way (`EX_CONFIG`).
+const PERMANENT: i32 = 78;
+
+/// What a shell adds to the number of the signal that ended its program.
+const SHELLS_SIGNAL: i32 = 128;
 
 pub(super) fn judge(
     task: &mut Task,
@@ -27,7 +35,7 @@ pub(super) fn judge(
             if task.worker_pid.is_none() && lock.starts_with(&policy.our_prefix) =>
         {
             // Claimed by a dispatcher of ours that died before its worker passed the gate: nothing ever ran.
-            release(task, lock, policy, now, false, decision);
+            release(task, lock, policy, now, Gone::Unseen, decision);
         }
         Some(Process::Ended { end, stopping }) => {
             let key = processes.get(&task.id).and_then(breaker::end_key);
@@ -40,9 +48,9 @@ pub(super) fn judge(
             alive(task, lock, *stopping, policy, now, decision);
         }
         Some(Process::Unproven { alive }) => {
-            unproven(task, lock, *alive, policy, now, decision);
+            unproven::judge(task, lock, Some(*alive), policy, now, decision);
         }
-        None => expire(task, lock, policy, now, decision),
+        None => unproven::judge(task, lock, None, policy, now, decision),
     }
 }
 
@@ -63,7 +71,15 @@ fn ended(
     let asked = stopping == Some(StopReason::TimedOut) || !matches!(end, End::Exited(_));
     let (cause, error) = match (stopping, end) {
         (Some(StopReason::Silent), _) => {
-            release(task, lock, policy, now, true, decision);
+            release(task, lock, policy, now, Gone::Stopped, decision);
+            return;
+        }
+        (Some(StopReason::Stale), _) => {
+            give_back_stale(task, lock, policy, now, Gone::Stopped, decision);
+            return;
+        }
+        (None, end) if policy.is_stopping && may_be_shutdown(end) => {
+            release(task, lock, policy, now, Gone::ByItself, decision);
             return;
         }
         _ if overdue.is_some() && asked => {
@@ -92,6 +108,10 @@ fn ended(
             Cause::Crashed(end),
             format!("pid {pid} exited with code {code}"),
         ),
+        (None, End::Signaled(SIGKILL)) => (
+            Cause::Infrastructure(end),
+            format!("pid {pid} killed by signal {SIGKILL}"),
+        ),
         (_, End::Signaled(signal)) => (
             Cause::Crashed(end),
             format!("pid {pid} killed by signal {signal}"),
@@ -102,7 +122,7 @@ fn ended(
 }
 
 #[expect(clippy::too_many_arguments, reason = "a leaf that only computes")]
-fn fail(
+pub(super) fn fail(
     task: &mut Task,
     lock: String,
     cause: Cause,
@@ -115,8 +135,11 @@ fn fail(
     let verdict = match cause {
         Cause::RateLimited => Verdict::Uncounted,
         Cause::Silent => breaker::count_silent(task, policy),
+        Cause::Infrastructure(_) => breaker::count_infrastructure(task, policy),
+        Cause::Crashed(End::Exited(PERMANENT)) => breaker::give_up(task, policy),
         _ => breaker::count(task, policy, limit_now),
     };
+    task.past.error = Some(error.clone());
     let failure = Failure {
         task: task.id.clone(),
         lock,
@@ -125,20 +148,23 @@ fn fail(
         error,
         verdict,
     };
+    let was_open = task.run.is_some();
     match verdict {
         Verdict::Tripped { stored, .. } => {
             task.status = Status::Blocked;
             task.failures = stored;
+            task.past.gave_up_at = Some(now);
+            task.past.give_ups += 1;
         }
         Verdict::Counted { failures } => {
             task.failures = failures;
-            make_ready(task);
+            make_ready(task, now);
         }
         Verdict::Uncounted => {
-            if cause == Cause::RateLimited {
+            make_ready(task, now);
+            if cause == Cause::RateLimited && was_open {
                 task.rate_limited_at = Some(now);
             }
-            make_ready(task);
         }
     }
     decision.transitions.push(Transition::Fail(failure));
@@ -164,6 +190,11 @@ fn alive(
         if expired && is_silent(task, now) {
             decision.stops.push((task.id.clone(), StopReason::Silent));
         }
+        match stale_at(task, policy) {
+            Some(at) if at <= now => decision.stops.push((task.id.clone(), StopReason::Stale)),
+            Some(at) => decision.due(at),
+            None => {}
+        }
     }
     // The claim is renewed until the process is gone: a peer that saw it run out would start a second worker.
     let renew_at = task
@@ -186,93 +217,97 @@ fn expired_and_silent(task: &Task, now: i64) -> bool {
     task.claim_expires.is_some_and(|at| at < now) && is_silent(task, now)
 }
 
-fn unproven(
+/// What is known of the end of a claim's process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Nothing: another host's, or none was recorded.
+    Unseen,
+    /// It is gone, and not because of us.
+    ByItself,
+    /// It is gone because we asked it to go.
+    Stopped,
+}
+
+pub(super) fn release(
     task: &mut Task,
     lock: String,
-    alive: bool,
     policy: &Policy,
     now: i64,
+    gone: Gone,
     decision: &mut Decision,
 ) {
-    if !alive {
-        let grace_ends = task.started_at.unwrap_or(0) + policy.crash_grace;
-        if now < grace_ends {
-            decision.due(grace_ends);
-            return;
-        }
-        let error = format!("pid {} not alive", task.worker_pid.unwrap_or_default());
-        fail(
-            task,
-            lock,
-            Cause::Crashed(End::Unknown),
-            error,
-            policy,
-            None,
-            now,
-            decision,
-        );
-        return;
-    }
-    // Alive: its claim goes on however silent it is. It is not ours to signal, and a second worker beside it would be worse.
-    let Some((expires_was, pid)) = task.claim_expires.zip(task.worker_pid) else {
-        return;
+    let reclaim = reclaim(task, lock, policy, now, gone);
+    decision.transitions.push(Transition::Reclaim(reclaim));
+    make_ready(task, now);
+    // A claim that is taken back asks for another attempt.
+    task.past.succeeded_at = None;
+}
+
+/// As [`release`], with the age of the attempt and of its last sign of life.
+pub(super) fn give_back_stale(
+    task: &mut Task,
+    lock: String,
+    policy: &Policy,
+    now: i64,
+    gone: Gone,
+    decision: &mut Decision,
+) {
+    let began = attempt_start(task).unwrap_or(now);
+    let stale = Stale {
+        claim: reclaim(task, lock, policy, now, gone),
+        elapsed: now - began,
+        heartbeat_age: task.last_heartbeat_at.map(|at| now - at),
+        timeout: policy.stale_after,
     };
-    if expires_was >= now {
-        decision.due(expires_was + 1);
-    } else {
-        let expires = now + policy.claim_ttl;
-        decision.transitions.push(Transition::Extend {
-            task: task.id.clone(),
-            lock,
-            pid,
-            expires_was,
-            expires,
-            last_heartbeat_at: task.last_heartbeat_at,
-        });
-        decision.due(expires + 1);
-    }
+    decision.transitions.push(Transition::Stale(stale));
+    make_ready(task, now);
 }
 
-/// A claim of a person, or of another host: it ends when it runs out.
-fn expire(task: &mut Task, lock: String, policy: &Policy, now: i64, decision: &mut Decision) {
-    match task.claim_expires {
-        Some(at) if at < now => release(task, lock, policy, now, false, decision),
-        Some(at) => decision.due(at + 1),
-        None => {}
-    }
-}
-
-fn release(
-    task: &mut Task,
-    lock: String,
-    policy: &Policy,
-    now: i64,
-    terminated: bool,
-    decision: &mut Decision,
-) {
-    let host_local = lock.starts_with(&policy.our_prefix) || lock.starts_with(&policy.peer_prefix);
-    decision.transitions.push(Transition::Reclaim(Reclaim {
+fn reclaim(task: &Task, lock: String, policy: &Policy, now: i64, gone: Gone) -> Reclaim {
+    let is_ours = lock.starts_with(&policy.our_prefix) || lock.starts_with(&policy.peer_prefix);
+    Reclaim {
         task: task.id.clone(),
         lock,
         pid: task.worker_pid,
         expires: task.claim_expires,
         last_heartbeat_at: task.last_heartbeat_at,
-        host_local,
+        host_local: is_ours && task.worker_pid.is_some_and(|pid| pid > 0),
         heartbeat_stale: is_silent(task, now),
-        terminated,
-    }));
-    make_ready(task);
+        attempted: gone == Gone::Stopped,
+        terminated: gone != Gone::Unseen,
+    }
 }
 
-fn make_ready(task: &mut Task) {
+fn make_ready(task: &mut Task, now: i64) {
     task.status = Status::Ready;
     task.claim_lock = None;
     task.worker_pid = None;
-    task.run = None;
+    if task.run.take().is_some() {
+        task.past.ended_at = Some(now);
+        task.rate_limited_at = None;
+    }
+}
+
+/// When the open attempt is stale: as old as it may be, and an hour after its last sign of life.
+pub(super) fn stale_at(task: &Task, policy: &Policy) -> Option<i64> {
+    let began = attempt_start(task).filter(|_| policy.stale_after > 0)?;
+    let old_at = began.saturating_add(policy.stale_after);
+    let quiet_at = task
+        .last_heartbeat_at
+        .map(|at| at.saturating_add(SILENT_AFTER));
+    Some(quiet_at.map_or(old_at, |at| at.max(old_at)))
+}
+
+/// An end that a shutdown of the machine or of our service brings about: a signal, or the tidy exit after one.
+fn may_be_shutdown(end: End) -> bool {
+    match end {
+        End::Exited(code) => code == 0 || code > SHELLS_SIGNAL,
+        End::Signaled(_) | End::Unknown => true,
+    }
 }
 
 /// How long the open attempt runs and may run.
-fn runtime(task: &Task, now: i64) -> Option<(i64, i64)> {
+pub(super) fn runtime(task: &Task, now: i64) -> Option<(i64, i64)> {
     let limit = task.max_runtime.filter(|limit| *limit > 0)?;
     Some((now - attempt_start(task)?, limit))
 }

@@ -5,53 +5,35 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::past::Past;
 use crate::transition::Reclaim;
 use crate::view::{BadRow, End, Process};
 
-const NOW: i64 = 1_000_000;
+pub(super) const NOW: i64 = 1_000_000;
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         lock: "rs.host:1:a".into(),
         our_prefix: "rs.host:".into(),
         peer_prefix: "host:".into(),
-        claim_ttl: 900,
-        renew_before: 300,
-        failure_limit: 2,
-        crash_grace: 30,
-        cooldown: 300,
-        board_cap: None,
         spawnable: ["coder".to_owned(), "tester".to_owned()].into(),
+        ..Policy::default()
     }
 }
 
-fn task(id: &str, status: Status) -> Task {
+pub(super) fn task(id: &str, status: Status) -> Task {
     Task {
         id: id.into(),
         status,
         assignee: Some("coder".into()),
-        priority: 0,
         created_at: 10,
-        started_at: None,
-        claim_lock: None,
-        claim_expires: None,
-        worker_pid: None,
-        last_heartbeat_at: None,
-        failures: 0,
-        max_retries: None,
-        max_runtime: None,
-        run: None,
-        run_started_at: None,
         workspace_kind: "scratch".into(),
-        has_open_parent: false,
-        is_sticky: false,
-        rate_limited_at: None,
-        violations: 0,
+        ..Task::default()
     }
 }
 
 /// A task that a dispatcher of ours runs since 100 s.
-fn running(id: &str) -> Task {
+pub(super) fn running(id: &str) -> Task {
     Task {
         claim_lock: Some("rs.host:1:a".into()),
         claim_expires: Some(NOW + 800),
@@ -63,12 +45,12 @@ fn running(id: &str) -> Task {
     }
 }
 
-fn one(task: Task, process: Option<Process>) -> Decision {
+pub(super) fn one(task: Task, process: Option<Process>) -> Decision {
     many(vec![task], process, &policy())
 }
 
 /// The same process behind every task.
-fn many(tasks: Vec<Task>, process: Option<Process>, policy: &Policy) -> Decision {
+pub(super) fn many(tasks: Vec<Task>, process: Option<Process>, policy: &Policy) -> Decision {
     let processes = process.into_iter().flat_map(|process| {
         let ids: Vec<String> = tasks.iter().map(|task| task.id.clone()).collect();
         ids.into_iter().map(move |id| (id, process))
@@ -78,14 +60,16 @@ fn many(tasks: Vec<Task>, process: Option<Process>, policy: &Policy) -> Decision
     decide(&View { tasks, bad_rows }, &processes, policy, NOW)
 }
 
-fn ended(end: End) -> Option<Process> {
+pub(super) fn ended(end: End) -> Option<Process> {
     let stopping = None;
     Some(Process::Ended { end, stopping })
 }
 
-fn failure(decision: &Decision) -> &Failure {
+pub(super) fn failure(decision: &Decision) -> &Failure {
     match &decision.transitions[..] {
-        [Transition::Fail(failure)] => failure,
+        [Transition::Fail(failure)] | [Transition::Fail(failure), Transition::Guard { .. }] => {
+            failure
+        }
         other => panic!("no single failure: {other:?}"),
     }
 }
@@ -97,7 +81,7 @@ fn reclaim(decision: &Decision) -> &Reclaim {
     }
 }
 
-fn claims(decision: &Decision) -> Vec<&str> {
+pub(super) fn claims(decision: &Decision) -> Vec<&str> {
     decision
         .claims
         .iter()
@@ -219,7 +203,16 @@ fn a_ready_task_that_cannot_start_is_held_for_one_reason() {
             usize::from(reason.is_none()),
             "{told}"
         );
-        assert!(decision.transitions.is_empty(), "{told}");
+        let is_told = |t: &Transition| {
+            matches!(
+                t,
+                Transition::Guard {
+                    reason: "rate_limit_cooldown",
+                    ..
+                }
+            )
+        };
+        assert!(decision.transitions.iter().all(is_told), "{told}");
     }
     let cooling = Task {
         rate_limited_at: Some(NOW - 200),
@@ -237,7 +230,6 @@ fn somebodys_claim_and_an_open_parent_keep_a_ready_task_from_starting() {
     assert_eq!(one(claimed, None), Decision::default());
     let waits = Task {
         has_open_parent: true,
-        assignee: None,
         ..task("t", Status::Ready)
     };
     let decision = one(waits, None);
@@ -414,9 +406,15 @@ fn every_end_has_its_cause_and_its_count() {
         ),
         (
             End::Signaled(9),
-            Cause::Crashed(End::Signaled(9)),
-            counted,
+            Cause::Infrastructure(End::Signaled(9)),
+            Verdict::Uncounted,
             "killed by signal 9",
+        ),
+        (
+            End::Signaled(15),
+            Cause::Crashed(End::Signaled(15)),
+            counted,
+            "killed by signal 15",
         ),
         (
             End::Unknown,
@@ -598,7 +596,7 @@ fn a_claim_whose_worker_never_passed_the_gate_is_released_uncounted() {
     for process in [None, ended(End::Unknown), ended(End::Exited(0))] {
         let decision = one(never.clone(), process);
         let reclaim = reclaim(&decision);
-        assert!(reclaim.host_local && !reclaim.terminated, "{process:?}");
+        assert!(!reclaim.host_local && !reclaim.terminated, "{process:?}");
         assert_eq!(claims(&decision), ["t"]);
     }
     // Somebody else's claim without a process runs until it runs out.
@@ -631,8 +629,9 @@ fn a_claim_whose_worker_never_passed_the_gate_is_released_uncounted() {
                 ..expired
             },
             None
-        ),
-        Decision::default()
+        )
+        .transitions,
+        []
     );
 }
 
@@ -807,6 +806,7 @@ fn an_unproven_process_is_watched_and_never_stopped() {
     ));
     let fresh = Task {
         started_at: Some(NOW - 29),
+        max_runtime: None,
         ..peers(NOW)
     };
     let decision = one(fresh, there(false));
@@ -887,12 +887,40 @@ fn lock() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned)
 }
 
+fn any_past() -> impl Strategy<Value = Past> {
+    let error = prop::sample::select(vec!["HTTP 403", "pid 403 not alive", "boom"]);
+    let reason = prop::sample::select(vec!["blocker_auth", "active_pr", "else"]);
+    let times = (
+        maybe(number()),
+        maybe(number()),
+        maybe(number()),
+        maybe(number()),
+    );
+    let rest = (
+        maybe(error.prop_map(str::to_owned)),
+        maybe(reason.prop_map(str::to_owned)),
+        0..9_i64,
+        0..6_i64,
+    );
+    (times, rest).prop_map(|(times, rest)| Past {
+        ended_at: times.0,
+        succeeded_at: times.1,
+        pull_request_at: times.2,
+        gave_up_at: times.3,
+        error: rest.0,
+        told: rest.1,
+        give_ups: rest.2,
+        infrastructure: rest.3,
+    })
+}
+
 fn any_task() -> impl Strategy<Value = Task> {
     let status = prop::sample::select(vec![
         Status::Todo,
         Status::Ready,
         Status::Running,
         Status::Blocked,
+        Status::Review,
     ]);
     let assignee = prop::sample::select(vec!["coder", "tester", " coder ", "nobody", " ", ""]);
     let who = (
@@ -922,7 +950,8 @@ fn any_task() -> impl Strategy<Value = Task> {
         any::<bool>(),
         maybe(number()),
     );
-    (who, claim, counts, rest).prop_map(|(who, claim, counts, rest)| Task {
+    (who, claim, counts, rest, any_past()).prop_map(|(who, claim, counts, rest, past)| Task {
+        past,
         id: String::new(),
         status: who.0,
         assignee: who.1,
@@ -951,12 +980,13 @@ fn any_process() -> impl Strategy<Value = Process> {
         let reasons = [
             StopReason::TimedOut,
             StopReason::Silent,
+            StopReason::Stale,
             StopReason::ClaimLost,
         ];
         maybe(prop::sample::select(reasons.to_vec()))
     };
     let end = prop_oneof![
-        prop::sample::select(vec![0, 1, 3, 75]).prop_map(End::Exited),
+        prop::sample::select(vec![0, 1, 3, 75, 78]).prop_map(End::Exited),
         prop::sample::select(vec![9, 15]).prop_map(End::Signaled),
         Just(End::Unknown),
     ];
@@ -971,9 +1001,12 @@ prop_compose! {
     fn any_board()(
         tasks in prop::collection::vec((any_task(), maybe(any_process())), 0..12),
         bad in 0..3_usize,
-        cap in maybe(0..5_u32),
+        caps in (maybe(0..5_u32), maybe(1..3_u32)),
         failure_limit in 1..4_i64,
         cooldown in 0..400_i64,
+        times in (0..400_i64, 0..9_000_i64, 0..400_i64),
+        default in maybe(prop::sample::select(vec!["coder", "nobody"])),
+        is_stopping in any::<bool>(),
     ) -> (View, Processes, Policy) {
         let mut view = View::default();
         let mut processes = Processes::new();
@@ -988,7 +1021,19 @@ prop_compose! {
             view.tasks.push(task);
         }
         view.bad_rows = (0..bad).map(|n| BadRow { id: n.to_string(), reason: String::new() }).collect();
-        (view, processes, Policy { board_cap: cap, failure_limit, cooldown, ..policy() })
+        let policy = Policy {
+            board_cap: caps.0,
+            profile_cap: caps.1,
+            failure_limit,
+            cooldown,
+            auth_backoff: times.0,
+            stale_after: times.1,
+            probe_after: times.2,
+            default_assignee: default.map(str::to_owned),
+            is_stopping,
+            ..policy()
+        };
+        (view, processes, policy)
     }
 }
 
@@ -1005,7 +1050,15 @@ fn after(view: &View, decision: &Decision) -> HashMap<String, Task> {
             .expect("a task of this board");
         let status = match transition {
             Transition::Renew { .. } | Transition::Extend { .. } => continue,
-            Transition::Promote { .. } | Transition::Reclaim(_) => Status::Ready,
+            Transition::Guard { .. } => continue,
+            Transition::Assign { assignee, .. } => {
+                task.assignee = Some(assignee.clone());
+                continue;
+            }
+            Transition::Promote { .. }
+            | Transition::Probe { .. }
+            | Transition::Reclaim(_)
+            | Transition::Stale(_) => Status::Ready,
             Transition::Demote { .. } => Status::Todo,
             Transition::Fail(Failure {
                 verdict: Verdict::Tripped { .. },
@@ -1016,7 +1069,7 @@ fn after(view: &View, decision: &Decision) -> HashMap<String, Task> {
         task.status = status;
         if !matches!(
             transition,
-            Transition::Promote { .. } | Transition::Demote { .. }
+            Transition::Promote { .. } | Transition::Probe { .. } | Transition::Demote { .. }
         ) {
             task.claim_lock = None;
         }
@@ -1033,7 +1086,8 @@ proptest! {
         prop_assert_eq!(&decision, &decide(&view, &processes, &policy, NOW), "the same again");
 
         let mut changed: HashMap<&str, &Transition> = HashMap::new();
-        for transition in &decision.transitions {
+        let moves = |t: &&Transition| !matches!(t, Transition::Guard { .. } | Transition::Assign { .. });
+        for transition in decision.transitions.iter().filter(moves) {
             let other = changed.insert(transition.task(), transition);
             prop_assert!(other.is_none(), "two changes of one task: {:?} {:?}", other, transition);
         }
@@ -1044,8 +1098,9 @@ proptest! {
         for claim in &decision.claims {
             let task = &tasks[&claim.task];
             prop_assert!(claimed.insert(&claim.task), "claimed twice");
-            prop_assert_eq!(task.status, Status::Ready);
-            prop_assert!(task.claim_lock.is_none() && !task.has_open_parent);
+            prop_assert_eq!(task.status, claim.from);
+            prop_assert!(task.claim_lock.is_none());
+            prop_assert!(claim.from == Status::Review || claim.from == Status::Ready && !task.has_open_parent);
             let assignee = task.assignee.as_deref().map(str::trim).unwrap_or_default();
             prop_assert!(policy.spawnable.contains(assignee));
             prop_assert_eq!((&claim.lock, claim.expires), (&policy.lock, NOW + policy.claim_ttl));
@@ -1055,13 +1110,17 @@ proptest! {
         let keys: Vec<_> = decision
             .claims
             .iter()
-            .map(|claim| &tasks[&claim.task])
-            .map(|task| (std::cmp::Reverse(task.priority), task.created_at, task.id.clone()))
+            .map(|claim| (claim.from == Status::Review, &tasks[&claim.task]))
+            .map(|(is_review, task)| {
+                (is_review, std::cmp::Reverse(task.priority), task.created_at, task.id.clone())
+            })
             .collect();
         prop_assert!(keys.is_sorted());
 
-        // Every free ready task is claimed, demoted, or held for one reason.
-        let free = |task: &&Task| task.status == Status::Ready && task.claim_lock.is_none();
+        // Every free task in the ready and the review column is claimed, demoted, or held for one reason.
+        let free = |task: &&Task| {
+            matches!(task.status, Status::Ready | Status::Review) && task.claim_lock.is_none()
+        };
         let demoted = decision.transitions.iter().filter(|t| matches!(t, Transition::Demote { .. })).count();
         let bad = decision.held.get(&HeldReason::BadRow).copied().unwrap_or(0) as usize;
         prop_assert_eq!(bad, view.bad_rows.len());
@@ -1074,6 +1133,27 @@ proptest! {
         if let Some(cap) = policy.board_cap {
             let running = tasks.values().filter(|task| task.status == Status::Running).count();
             prop_assert!(claimed.is_empty() || running + claimed.len() <= cap as usize);
+        }
+
+        // The limit of each profile, over both columns.
+        if let Some(cap) = policy.profile_cap {
+            for name in ["coder", "tester"] {
+                let is_its = |task: &&Task| task.assignee.as_deref().is_some_and(|by| by.trim() == name);
+                let running = tasks.values().filter(is_its).filter(|task| task.status == Status::Running);
+                let more = claimed.iter().filter(|id| is_its(&&tasks[id.as_str()])).count();
+                prop_assert!(more == 0 || running.count() + more <= cap as usize, "{name}");
+            }
+        }
+
+        // Reasons are told of those that are held, once; nobody's tasks become somebody's only if that one can start.
+        for transition in &decision.transitions {
+            match transition {
+                Transition::Guard { task, reason } => {
+                    prop_assert!(!claimed.contains(task) && tasks[task].past.told.as_deref() != Some(reason));
+                }
+                Transition::Assign { assignee, .. } => prop_assert!(policy.spawnable.contains(assignee)),
+                _ => {}
+            }
         }
 
         // Only what is proven ours is stopped, once, and it is not given away before it is gone.

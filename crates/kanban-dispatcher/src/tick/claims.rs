@@ -1,14 +1,16 @@
 //! Which claims a board may make in this tick: the settings of its decision, and the room for its workers.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 
 use super::Tick;
 use super::state::Refusals;
 use crate::decide::Decision;
+use crate::policy::Policy;
 use crate::report::BoardReport;
 use crate::root::is_name;
-use crate::view::{HeldReason, Policy, View};
+use crate::view::{HeldReason, View};
 
 /// Takes away the claims that must wait, and says why they wait.
 pub(super) fn limit_claims<'a>(
@@ -45,14 +47,16 @@ pub(super) fn limit_claims<'a>(
 /// The settings of one board's decision.
 pub(crate) fn policy(tick: &Tick, view: &View) -> Policy {
     let (site, config) = (&*tick.site, &*tick.config);
-    let names: HashSet<&str> = view
-        .tasks
-        .iter()
-        .filter_map(|task| task.assignee.as_deref().map(str::trim))
+    let assignees = view.tasks.iter().map(|task| &task.assignee);
+    let names: HashSet<&str> = assignees
+        .chain([&config.default_assignee])
+        .filter_map(|name| name.as_deref().map(str::trim))
         .filter(|name| !name.is_empty())
         .collect();
     let is_spawnable = |name: &str| {
-        !config.worker.require_profile || (is_name(name) && site.root.profile_dir(name).is_dir())
+        // Profiles are named in lower case, however a task spells one.
+        let name = name.to_lowercase();
+        !config.worker.require_profile || (is_name(&name) && site.root.profile_dir(&name).is_dir())
     };
     Policy {
         lock: site.next_lock(),
@@ -63,7 +67,14 @@ pub(crate) fn policy(tick: &Tick, view: &View) -> Policy {
         failure_limit: i64::from(config.failure_limit.get()),
         crash_grace: config.crash_grace_seconds,
         cooldown: config.rate_limit_cooldown_seconds,
+        auth_backoff: config.auth_backoff_seconds,
+        stale_after: config.dispatch_stale_timeout_seconds,
+        probe_after: config.give_up_cooldown_seconds,
+        infrastructure_limit: i64::from(config.infrastructure_limit.get()),
         board_cap: config.board_cap(),
+        profile_cap: config.max_in_progress_per_profile.map(NonZeroU32::get),
+        default_assignee: config.default_assignee.clone(),
+        is_stopping: tick.wake.is_stopped(),
         spawnable: names
             .into_iter()
             .filter(|name| is_spawnable(name))

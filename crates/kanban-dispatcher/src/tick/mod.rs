@@ -22,7 +22,7 @@ use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, 
 use self::state::BoardState;
 use crate::board::{apply, observe};
 use crate::config::Config;
-use crate::decide::decide;
+use crate::decide::{decide, note_failures};
 use crate::error::Error;
 use crate::lock::FileLock;
 use crate::report::{BoardReport, Outcome};
@@ -203,6 +203,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);
     workers::count(report, &view, &applied);
+    note_failures(&mut view, &applied.written);
     workers::start_claimed(tick, &board, db, &view, &policy, applied.claimed, report)?;
     for (task, reason) in &decision.stops {
         workers::stop(tick, slug, task, *reason, report);

@@ -10,17 +10,22 @@ use super::Tick;
 use crate::board::{Applied, Started, Work, apply, record_started, run_outcome};
 use crate::decide::start_failed;
 use crate::error::{Error, ErrorKind};
+use crate::policy::Policy;
 use crate::report::BoardReport;
 use crate::root::{Board, Slug};
 use crate::transition::{Transition, Verdict};
-use crate::view::{Policy, Status, StopReason, View};
+use crate::view::{Status, StopReason, View};
 use crate::worker::{Adopted, Launch, Waiting};
 
 /// Forgets the workers whose ends were just recorded.
 pub(super) fn forget_ended(tick: &Tick, slug: &Slug, view: &View, written: &[Transition]) {
     let mut ended = Vec::new();
     for transition in written {
-        if !matches!(transition, Transition::Fail(_) | Transition::Reclaim(_)) {
+        let ends = matches!(
+            transition,
+            Transition::Fail(_) | Transition::Reclaim(_) | Transition::Stale(_)
+        );
+        if !ends {
             continue;
         }
         let task = view.tasks.iter().find(|task| task.id == transition.task());
@@ -209,8 +214,8 @@ pub(super) fn count(report: &mut BoardReport, view: &View, applied: &Applied) {
     let mut ended = 0;
     for transition in &applied.written {
         match transition {
-            Transition::Promote { .. } => report.promoted += 1,
-            Transition::Reclaim(_) => {
+            Transition::Promote { .. } | Transition::Probe { .. } => report.promoted += 1,
+            Transition::Reclaim(_) | Transition::Stale(_) => {
                 report.reclaimed += 1;
                 ended += 1;
             }
@@ -219,7 +224,7 @@ pub(super) fn count(report: &mut BoardReport, view: &View, applied: &Applied) {
                 report.gave_up += u32::from(gave_up(transition));
                 ended += 1;
             }
-            Transition::Renew { .. } | Transition::Extend { .. } | Transition::Demote { .. } => {}
+            _ => {}
         }
     }
     let running = view

@@ -4,6 +4,7 @@
 //!
 //! - [`Dispatcher`] ticks the boards below a [`Root`]; [`TickReport`] is what one tick did, [`Status`] what another process sees.
 //! - [`decide`] is the pure heart: [`View`] and [`Policy`] in, [`Decision`] out.
+//! - [`plan`](fn@plan) is the dry run, and [`why`](fn@why) one task's part of it.
 //! - [`Store`] is one board for people and workers: create, complete, block, unblock, heartbeat.
 //! - [`Launcher`] is the seam for one's own workers; [`Gate`] is what they wait at.
 //! - [`repair`](fn@repair) is the one place that makes or mends a schema, and cannot be called without a permit.
@@ -18,6 +19,7 @@ mod error;
 mod lanes;
 mod ledger;
 mod lock;
+mod onlooker;
 mod past;
 mod plan;
 mod policy;
@@ -30,6 +32,7 @@ mod tick;
 mod transition;
 mod view;
 mod wake;
+mod why;
 mod words;
 mod worker;
 
@@ -39,13 +42,13 @@ pub use crate::board::{
 };
 pub use crate::clock::Clock;
 pub use crate::config::{Config, Quarantine, Repair, Scope, Throttle, Worker};
-pub use crate::decide::{Decision, decide};
+pub use crate::decide::{Decision, Reason, Why, decide, explain};
 pub use crate::discover::discover;
 pub use crate::dispatcher::{Builder, Dispatcher};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::lock::FileLock;
 pub use crate::past::Past;
-pub use crate::plan::{BoardPlan, PlanState, plan};
+pub use crate::plan::{BoardPlan, PlanState, plan, plan_at};
 pub use crate::policy::Policy;
 pub use crate::report::{BoardFailure, BoardReport, Outcome, TickReport};
 pub use crate::root::{Board, Root, Slug};
@@ -58,4 +61,5 @@ pub use crate::view::{
     BadRow, End, HeldCounts, HeldReason, Process, Processes, StopReason, Task, View,
 };
 pub use crate::wake::Wake;
+pub use crate::why::why;
 pub use crate::worker::{CommandLauncher, Gate, Job, Launcher, WorkerCommand};

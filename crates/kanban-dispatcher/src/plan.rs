@@ -1,7 +1,5 @@
 //! The dry run: what a tick would do now. Nothing is locked, written, started or signalled.
 
-use std::sync::Arc;
-
 use fingerprint_quarantine::SqliteStamp;
 use rusqlite::Connection;
 use serde::Serialize;
@@ -12,15 +10,11 @@ use crate::config::Config;
 use crate::decide::{Decision, decide};
 use crate::discover::discover;
 use crate::error::Error;
-use crate::ledger::{self, Ledger};
+use crate::onlooker::Onlooker;
 use crate::report::held_by_reason;
 use crate::root::{Board, Root, Slug};
-use crate::site::Site;
-use crate::tick::{Tick, policy};
-use crate::transition::Transition;
-use crate::view::HeldCounts;
-use crate::wake::Wake;
-use crate::worker::Gate;
+use crate::transition::{Claim, Transition};
+use crate::view::{HeldCounts, HeldReason, View};
 
 /// What a tick would do on one board.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,26 +69,25 @@ pub enum PlanState {
 /// let root = Root::at(dir.path());
 /// let mut store = Store::init(&root.board(&Slug::default()), &Clock::system())?;
 /// let id = store.create(&NewTask { title: "x".into(), assignee: Some("a".into()), ..NewTask::default() })?;
-/// let config = Config::from_toml("worker.require_profile = false")?;
+/// let config = Config::from_toml("worker = { command = [\"true\"], require_profile = false }")?;
 /// assert_eq!(plan(&root, &config)?[0].would_start, [id]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan(root: &Root, config: &Config) -> Result<Vec<BoardPlan>, Error> {
-    let clock = Clock::system();
-    let site = Site::new(root.clone(), config, clock, None, Gate::shell());
-    if let Ok(Some(db)) = Ledger::read(root) {
-        site.workers
-            .adopt(ledger::read_workers(&db).unwrap_or_default());
-    }
-    let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
-    tick.site.workers.poll(tick.monotonic);
-    Ok(discover(root)?
-        .iter()
-        .map(|board| plan_board(&tick, board))
-        .collect())
+    plan_at(root, config, &Clock::system())
 }
 
-fn plan_board(tick: &Tick, board: &Board) -> BoardPlan {
+/// The same by another clock than the machine's.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_at(root: &Root, config: &Config, clock: &Clock) -> Result<Vec<BoardPlan>, Error> {
+    let onlooker = Onlooker::new(root, config, clock);
+    let plan = |board: &Board| plan_board(&onlooker, config, board);
+    Ok(discover(root)?.iter().map(plan).collect())
+}
+
+fn plan_board(onlooker: &Onlooker, config: &Config, board: &Board) -> BoardPlan {
     let mut plan = BoardPlan {
         slug: board.slug().clone(),
         state: PlanState::Tick,
@@ -115,7 +108,7 @@ fn plan_board(tick: &Tick, board: &Board) -> BoardPlan {
         plan.reason = Some("the file is empty: it lost its content, or never had any".to_owned());
         return plan;
     }
-    match look(tick, board) {
+    match look(onlooker, config, board) {
         Ok(Look::Lacks(lacks)) => {
             plan.state = PlanState::Repair;
             plan.reason = Some(format!("missing: {}", Drift::list(&lacks)));
@@ -134,25 +127,33 @@ enum Look {
     Decided(Decision),
 }
 
-fn look(tick: &Tick, board: &Board) -> Result<Look, Error> {
+fn look(onlooker: &Onlooker, config: &Config, board: &Board) -> Result<Look, Error> {
     let db: Connection = open_read_only(board.db())?;
-    db.busy_timeout(tick.config.busy_timeout_ms)?;
+    db.busy_timeout(config.busy_timeout_ms)?;
     let lacks = drift(&db)?;
     if !lacks.is_empty() {
         return Ok(Look::Lacks(lacks));
     }
     let view = observe(&db)?;
-    let local = [
-        tick.site.our_prefix.as_str(),
-        tick.site.peer_prefix.as_str(),
-    ];
-    let processes = tick.site.workers.processes(board.slug(), &view, &local);
-    Ok(Look::Decided(decide(
-        &view,
-        &processes,
-        &policy(tick, &view),
-        tick.now,
-    )))
+    let (processes, policy) = onlooker.facts(board.slug(), &view);
+    let mut decision = decide(&view, &processes, &policy, onlooker.now());
+    limit_claims(onlooker, board.slug(), &view, &mut decision);
+    Ok(Look::Decided(decision))
+}
+
+/// Takes away the claims that a tick would not make, as far as that can be told from outside.
+fn limit_claims(onlooker: &Onlooker, slug: &Slug, view: &View, decision: &mut Decision) {
+    let mut hold = |reason, is_held: &dyn Fn(&Claim) -> bool| {
+        let held = decision.claims.extract_if(.., |claim| is_held(claim));
+        let count = u32::try_from(held.count()).unwrap_or(u32::MAX);
+        if count > 0 {
+            *decision.held.entry(reason).or_default() += count;
+        }
+    };
+    hold(HeldReason::NoWorker, &|_| onlooker.has_no_worker());
+    hold(HeldReason::WorkerEnding, &|claim| {
+        onlooker.lives_on(slug, view, &claim.task)
+    });
 }
 
 fn fill(plan: &mut BoardPlan, decision: Decision) {

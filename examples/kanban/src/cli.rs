@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kanban_dispatcher::Slug;
 
-pub(crate) use self::task::{Add, Attempt, Block, Complete, Heartbeat, List, Show, Unblock};
+pub(crate) use self::task::{Add, Attempt, Block, Complete, Heartbeat, List, Show, Unblock, Why};
 pub(crate) use self::value::TaskRef;
 
 /// A self-healing dispatcher for Hermes kanban boards.
@@ -67,6 +67,7 @@ pub(crate) enum Verb {
     Run(Run),
     Tick(Tick),
     Status(Status),
+    Why(Why),
     Boards(Boards),
     Init(Init),
     Add(Add),
@@ -194,7 +195,7 @@ impl Verb {
             Self::Demo(_) | Self::Run(_) | Self::Tick(_) | Self::Status(_) | Self::Boards(_) => {
                 false
             }
-            Self::Init(_) | Self::Add(_) | Self::List(_) | Self::Show(_) => true,
+            Self::Init(_) | Self::Add(_) | Self::List(_) | Self::Show(_) | Self::Why(_) => true,
             Self::Complete(_) | Self::Block(_) | Self::Unblock(_) | Self::Heartbeat(_) => true,
         }
     }

@@ -15,6 +15,7 @@ mod status;
 mod table;
 mod tasks;
 mod tick;
+mod why;
 mod work;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn run(verb: Verb, place: Place, gate: Gate) -> Result<Code, Failure> {
         Verb::Run(args) => daemon::run(&args, place, gate),
         Verb::Tick(args) => tick::run(&args, place, gate),
         Verb::Status(args) => status::run(&args, &place),
+        Verb::Why(args) => why::run(&args, &place),
         Verb::Boards(args) => boards::list(&args, &place),
         Verb::Init(args) => boards::init(&args, &place),
         Verb::Add(args) => tasks::add(args, &place),

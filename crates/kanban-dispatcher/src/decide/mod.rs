@@ -4,10 +4,13 @@
 //! the ready column, so that what one step frees the next can use in the same tick.
 
 mod breaker;
+mod explain;
 mod guard;
 mod ready;
 mod running;
 mod unproven;
+
+pub use self::explain::{Reason, Why, explain};
 
 use crate::board::Work;
 use crate::policy::Policy;
@@ -60,11 +63,16 @@ struct HeldTask {
 /// ```
 #[must_use]
 pub fn decide(view: &View, processes: &Processes, policy: &Policy, now: i64) -> Decision {
-    judge(view, processes, policy, now).0
+    judge(view, processes, policy, now).decision
 }
 
 /// The decision, and the tasks as it leaves them.
-fn judge(view: &View, processes: &Processes, policy: &Policy, now: i64) -> (Decision, Vec<Task>) {
+struct Judged {
+    decision: Decision,
+    tasks: Vec<Task>,
+}
+
+fn judge(view: &View, processes: &Processes, policy: &Policy, now: i64) -> Judged {
     let mut decision = Decision::default();
     let mut tasks = view.tasks.clone();
 
@@ -84,7 +92,7 @@ fn judge(view: &View, processes: &Processes, policy: &Policy, now: i64) -> (Deci
         let count = u32::try_from(view.bad_rows.len()).unwrap_or(u32::MAX);
         decision.held.insert(HeldReason::BadRow, count);
     }
-    (decision, tasks)
+    Judged { decision, tasks }
 }
 
 /// What a worker that could not be started means for its task: a failure that the breaker counts.

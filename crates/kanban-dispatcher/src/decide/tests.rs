@@ -998,7 +998,7 @@ fn any_process() -> impl Strategy<Value = Process> {
 }
 
 prop_compose! {
-    fn any_board()(
+    pub(super) fn any_board()(
         tasks in prop::collection::vec((any_task(), maybe(any_process())), 0..12),
         bad in 0..3_usize,
         caps in (maybe(0..5_u32), maybe(1..3_u32)),

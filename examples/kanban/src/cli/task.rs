@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value};
 
+use super::Settings;
 use super::value::{self, TaskRef};
 
 /// Every status that a board knows.
@@ -95,6 +96,25 @@ pub(crate) struct Show {
     /// Write a JSON document.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Tell why a task is where it is, and when that can change.
+///
+/// Asks the function that every tick asks, of the board as it is now; reads only.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kanban why t_1a2b3c4d
+  kanban why shop/t_1a2b3c4d --json | jq -r .reason")]
+pub(crate) struct Why {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+    /// Write a JSON document.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
 }
 
 /// Mark a task as done.

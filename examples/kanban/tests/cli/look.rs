@@ -11,6 +11,7 @@ fn nothing_is_created_by_looking() -> Result {
         &["list", "--json"],
         &["show", "t_1"],
         &["show", "shop/t_1"],
+        &["why", "shop/t_1"],
         &["--board", "shop", "list"],
         &["add", "x"],
         &["complete", "t_1"],
@@ -86,6 +87,7 @@ fn every_verb_explains_itself() -> Result {
         "add",
         "list",
         "show",
+        "why",
         "complete",
         "block",
         "unblock",
@@ -104,5 +106,47 @@ fn every_verb_explains_itself() -> Result {
             .out
             .contains("Exit codes: 0 done, 1 failed, 2 usage")
     );
+    Ok(())
+}
+
+#[test]
+fn why_gives_the_one_reason_and_when_it_can_change() -> Result {
+    let house = House::with_board()?;
+    house.settings()?;
+    let nobodys = house.add(&["greet"])?;
+    let somebodys = house.add(&["greet", "--assignee", "anyone"])?;
+    let why = |id: &str| {
+        house
+            .ok(&["why", &format!("default/{id}"), "--json"])?
+            .json()
+    };
+    let answer = why(&nobodys)?;
+    assert_eq!(
+        (&answer["schema"], &answer["version"]),
+        (&"kanban.why".into(), &1.into())
+    );
+    assert_eq!(
+        (&answer["board"], &answer["task"]),
+        (&"default".into(), &nobodys.clone().into())
+    );
+    assert_eq!(
+        (&answer["reason"], &answer["next_change"]),
+        (&"unassigned".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(why(&somebodys)?["reason"], "no_dispatcher");
+    let page = house.ok(&["why", &nobodys])?.out;
+    assert!(
+        page.contains("unassigned") && page.contains("nobody is to do it"),
+        "{page}"
+    );
+    house.ok(&["complete", &nobodys, "--summary", "x"])?;
+    assert_eq!(why(&nobodys)?["reason"], "done");
+
+    house
+        .say(&["why", "t_none"])?
+        .fails(1, &["failed to find task t_none on board \"default\""]);
+    house
+        .say(&["why", "shop/t_1"])?
+        .fails(1, &["failed to find board \"shop\"", "does not exist"]);
     Ok(())
 }

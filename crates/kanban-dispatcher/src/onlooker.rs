@@ -1,0 +1,63 @@
+//! The dispatcher's place without its part: what a tick would know, for those who only ask.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ledger::{self, Ledger};
+use crate::policy::Policy;
+use crate::root::{Root, Slug};
+use crate::site::Site;
+use crate::tick::{Tick, policy};
+use crate::view::{Processes, View};
+use crate::wake::Wake;
+use crate::worker::Gate;
+
+/// Everything that a tick stands on. What a running dispatcher keeps in memory (quarantine, its workers' exit codes) is not known here.
+#[derive(Debug)]
+pub(crate) struct Onlooker {
+    tick: Tick,
+}
+
+impl Onlooker {
+    pub(crate) fn new(root: &Root, config: &Config, clock: &Clock) -> Self {
+        let site = Site::new(root.clone(), config, clock.clone(), None, Gate::shell());
+        if let Ok(Some(db)) = Ledger::read(root) {
+            site.workers
+                .adopt(ledger::read_workers(&db).unwrap_or_default());
+        }
+        let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
+        tick.site.workers.poll(tick.monotonic);
+        Self { tick }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.tick.now
+    }
+
+    /// What is decided by, beside the view.
+    pub(crate) fn facts(&self, slug: &Slug, view: &View) -> (Processes, Policy) {
+        let site = &self.tick.site;
+        let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
+        let processes = site.workers.processes(slug, view, &local);
+        (processes, policy(&self.tick, view))
+    }
+
+    /// No worker can be started at all.
+    pub(crate) fn has_no_worker(&self) -> bool {
+        self.tick.no_worker.is_some()
+    }
+
+    /// The worker of a task's earlier attempt has not ended yet.
+    pub(crate) fn lives_on(&self, slug: &Slug, view: &View, task: &str) -> bool {
+        let strays = self.tick.site.workers.strays(slug, view);
+        strays
+            .iter()
+            .any(|(stray, _, has_ended)| stray == task && !has_ended)
+    }
+
+    /// The limit over all boards is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.tick.site.workers.alive() >= self.tick.config.workers_max.get()
+    }
+}

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kanban_dispatcher::{BoardPlan, PlanState, plan_at};
+use kanban_dispatcher::{BoardPlan, Config, HeldReason, PlanState, plan_at};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use support::{Fleet, Result, START, bytes};
@@ -115,6 +115,13 @@ fn set(ids: &[String]) -> BTreeSet<String> {
     ids.iter().cloned().collect()
 }
 
+fn plan_of_alpha(fleet: &Fleet, config: &Config) -> Result<BoardPlan> {
+    let slug = fleet.slug("alpha");
+    let mut plans = plan_at(&fleet.root, config, &fleet.clock)?.into_iter();
+    let of_alpha = plans.find(|plan| plan.slug.as_str() == slug);
+    of_alpha.ok_or_else(|| "no plan".into())
+}
+
 fn agrees(rows: &[Row], cap: Option<u32>, profile_cap: Option<u32>) -> Result {
     let fleet = Fleet::new()?;
     fleet.store("alpha")?;
@@ -130,10 +137,8 @@ fn agrees(rows: &[Row], cap: Option<u32>, profile_cap: Option<u32>) -> Result {
     let db = fleet.db("alpha")?;
     let files = || -> Result<_> { Ok((bytes(&db)?, bytes(&db.with_file_name("kanban.db-wal"))?)) };
     let before = files()?;
-    let plans = plan_at(&fleet.root, &config, &fleet.clock)?;
+    let plan = plan_of_alpha(&fleet, &config)?;
     assert!(files()? == before, "the dry run wrote");
-    let of_alpha = |plan: &&BoardPlan| plan.slug.as_str() == fleet.slug("alpha");
-    let plan = plans.iter().find(of_alpha).ok_or("no plan")?;
     assert_eq!(plan.state, PlanState::Tick);
 
     let mut dispatcher = fleet.builder(|own| *own = config.clone()).build();
@@ -167,4 +172,25 @@ proptest! {
             return Err(TestCaseError::fail(error.to_string()));
         }
     }
+}
+
+#[test]
+fn what_no_board_knows_is_told_too_a_missing_program_and_a_worker_that_lives_on() -> Result {
+    let fleet = Fleet::new()?;
+    let ids = fleet.ready("alpha", 2)?;
+    let mut config = fleet.config();
+    config.max_in_progress = Some(1.try_into()?);
+    let mut dispatcher = fleet.builder(|own| *own = config.clone()).build();
+    assert_eq!(dispatcher.tick().started(), 1);
+    fleet.take_back("alpha", &ids[0])?;
+    let plan = |config: &Config| plan_of_alpha(&fleet, config);
+    config.max_in_progress = None;
+    let told = plan(&config)?;
+    assert_eq!(told.would_start, ids[1..]);
+    assert_eq!(told.held.get(&HeldReason::WorkerEnding), Some(&1));
+    config.worker.command = Some(vec!["/no/such/program".to_owned()]);
+    let told = plan(&config)?;
+    assert!(told.would_start.is_empty());
+    assert_eq!(told.held.get(&HeldReason::NoWorker), Some(&2));
+    Ok(())
 }

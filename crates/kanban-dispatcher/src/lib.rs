@@ -31,8 +31,8 @@ mod wake;
 mod worker;
 
 pub use crate::board::{
-    Block, Comment, Complete, Detail, Drift, Event, NewTask, RepairKey, Run, Store, Summary, Work,
-    repair,
+    Block, Comment, Complete, Detail, Drift, Edit, Event, NewTask, Released, RepairKey, Run, Store,
+    Summary, Work, Workspace, repair,
 };
 pub use crate::clock::Clock;
 pub use crate::config::{Config, Quarantine, Repair, Scope, Throttle, Worker};

@@ -118,12 +118,18 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+/// Who speaks: a worker's profile, else a person.
+pub(crate) fn author() -> String {
+    let name = variable("HERMES_PROFILE_NAME").or_else(|| variable("HERMES_PROFILE"));
+    name.unwrap_or_else(|| "user".to_owned())
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
         .map_err(|error| Failure::io(format!("find {}", path.display()), &error))
 }
 
-fn expand_home(text: &str) -> PathBuf {
+pub(crate) fn expand_home(text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(text),

@@ -8,6 +8,7 @@
 
 mod peer {
     // What the tests stand on.
+    pub(crate) mod asked;
     pub(crate) mod board;
     pub(crate) mod daemon;
     pub(crate) mod house;
@@ -20,4 +21,5 @@ mod peer {
     mod format;
     mod legacy;
     mod locks;
+    mod verbs;
 }

@@ -1,4 +1,4 @@
-//! A board opened for use by people and workers: the verbs are in `verbs.rs`, the questions in `query.rs`.
+//! A board opened for use by people and workers: the verbs are in `verbs/`, the questions in `query.rs`.
 
 use std::io;
 use std::time::Duration;
@@ -39,7 +39,7 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct Store {
     pub(super) db: Connection,
     pub(super) clock: Clock,
-    slug: Slug,
+    board: Board,
 }
 
 impl Store {
@@ -109,14 +109,20 @@ impl Store {
         Self {
             db,
             clock: clock.clone(),
-            slug: board.slug().clone(),
+            board: board.clone(),
         }
     }
 
     /// The board's name.
     #[must_use]
     pub fn slug(&self) -> &Slug {
-        &self.slug
+        self.board.slug()
+    }
+
+    /// The board's files.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<
 }
 
 /// A JSON array of names; anything else means none, as the peer reads it.
-fn skills(json: Option<&str>) -> Vec<String> {
+pub(super) fn skills(json: Option<&str>) -> Vec<String> {
     let names: Vec<String> = json
         .and_then(|json| serde_json::from_str(json).ok())
         .unwrap_or_default();

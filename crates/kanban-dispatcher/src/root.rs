@@ -229,7 +229,7 @@ fn profile_grandparent(dir: &Path) -> Option<PathBuf> {
     (parent.file_name()? == "profiles").then(|| parent.parent().map(Path::to_owned))?
 }
 
-fn expand_home(text: &str, home: Option<&Path>) -> PathBuf {
+pub(crate) fn expand_home(text: &str, home: Option<&Path>) -> PathBuf {
     match (text.strip_prefix('~'), home) {
         (Some(""), Some(home)) => home.to_owned(),
         (Some(rest), Some(home)) if rest.starts_with('/') => home.join(&rest[1..]),

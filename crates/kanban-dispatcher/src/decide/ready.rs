@@ -56,9 +56,6 @@ fn held(task: &Task, policy: &Policy, now: i64, decision: &mut Decision) -> Opti
     if !policy.spawnable.contains(assignee) {
         return Some(HeldReason::UnknownAssignee);
     }
-    if !matches!(task.workspace_kind.as_str(), "scratch" | "dir") {
-        return Some(HeldReason::Workspace);
-    }
     // An end in the future was written before the clock was set back: a rest is never longer than the cooldown.
     let rest_ends = task
         .rate_limited_at

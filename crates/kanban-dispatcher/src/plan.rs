@@ -90,6 +90,7 @@ pub fn plan(root: &Root, config: &Config) -> Result<Vec<BoardPlan>, Error> {
     tick.site.workers.poll(tick.monotonic);
     Ok(discover(root)?
         .iter()
+        .filter(|board| root.serves(board.slug()))
         .map(|board| plan_board(&tick, board))
         .collect())
 }

@@ -10,6 +10,7 @@ mod cli {
     // The promises, one file each.
     mod board;
     mod change;
+    mod contract;
     mod dispatch;
     mod errors;
     mod fence;

@@ -99,7 +99,9 @@ impl Store {
             let gate = RepairGate::new();
             if let Turn::Yours(permit) = gate.enter(&repair_key(slug, &drift)) {
                 let _lock = init_lock(board, BUSY)?;
-                permit.run(|token| repair(token, &mut db, clock.unix()))?;
+                permit
+                    .run(|token| repair(token, &mut db, clock.unix()))
+                    .map_err(|error| error.on(slug))?;
             }
         }
         Ok(Self::new(board, db, clock))
@@ -133,7 +135,9 @@ fn make(board: &Board, clock: &Clock) -> Result<Connection, Error> {
     let drift = schema::drift(&db).map_err(unusable)?;
     let gate = RepairGate::new();
     if let Turn::Yours(permit) = gate.enter(&repair_key(board.slug(), &drift)) {
-        permit.run(|token| create(token, &mut db, clock.unix()))?;
+        permit
+            .run(|token| create(token, &mut db, clock.unix()))
+            .map_err(|error| error.on(board.slug()))?;
     }
     // We never checkpoint on close, so all of a quiet board would live in its log until somebody deletes that.
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

@@ -44,6 +44,9 @@ fn scratch(board: &Board, work: &Work, named: Option<PathBuf>) -> io::Result<Pat
             Ok(path)
         }
         named => {
+            if board.has_workspaces_elsewhere() {
+                fs::create_dir_all(&root)?;
+            }
             // Level by level: the board's own directory is never made by a start.
             make_dir(&root)?;
             let path = named.unwrap_or_else(|| root.join(&work.task));

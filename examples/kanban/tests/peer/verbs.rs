@@ -16,10 +16,7 @@ const ANN: [(&str, &str); 1] = [("HERMES_PROFILE", "ann")];
 /// What the two programs are compared by.
 const TABLES: [(&str, &str); 5] = [
     ("tasks", "SELECT * FROM tasks ORDER BY title, id"),
-    (
-        "links",
-        "SELECT * FROM task_links ORDER BY parent_id, child_id",
-    ),
+    ("links", "SELECT * FROM task_links"),
     (
         "comments",
         "SELECT task_id, author, body, created_at FROM task_comments ORDER BY id",
@@ -168,6 +165,10 @@ fn normal(board: &Board, ids: &BTreeMap<String, String>, but: &[&str]) -> Result
                 *value = without_times(value, &names);
             }
             kept.push(row);
+        }
+        if table == "links" {
+            // They have no order of their own, and the ids they are stored by are drawn.
+            kept.sort_by_key(Value::to_string);
         }
         found[table] = Value::Array(kept);
     }

@@ -105,7 +105,7 @@ pub(crate) struct Demo {
 
 /// Dispatch until told to stop.
 ///
-/// SIGTERM and SIGINT end it after the tick under way; workers go on and the next dispatcher adopts them. While another
+/// SIGTERM, SIGINT and SIGHUP end it after the tick under way; workers go on and the next dispatcher adopts them. While another
 /// dispatcher holds the root, this one stands by and takes over when that one ends.
 #[derive(Debug, Args)]
 #[command(after_help = "\

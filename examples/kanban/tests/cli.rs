@@ -16,4 +16,5 @@ mod cli {
     mod fence;
     mod look;
     mod serve;
+    mod worktree;
 }

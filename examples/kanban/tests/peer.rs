@@ -16,6 +16,7 @@ mod peer {
 
     // The promises, one file each.
     mod beside;
+    mod contract;
     mod dispatch;
     mod failing;
     mod format;

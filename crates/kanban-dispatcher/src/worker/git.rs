@@ -237,3 +237,75 @@ fn is_half_made(lock: &Path) -> bool {
 pub(super) fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    /// A repository with one commit, whose checkouts run this script.
+    fn repository(hook: &str) -> Result<tempfile::TempDir> {
+        let dir = tempfile::tempdir()?;
+        let git = |args: &[&str]| -> Result {
+            let me = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+            let mut command = Command::new("git");
+            command.arg("-C").arg(dir.path()).args(me).args(args);
+            let output = command.output()?;
+            output
+                .status
+                .success()
+                .then_some(())
+                .ok_or(format!("{output:?}"))?;
+            Ok(())
+        };
+        git(&["init", "-q", "-b", "main"])?;
+        git(&["commit", "-q", "--allow-empty", "-m", "one"])?;
+        let path = dir.path().join(".git/hooks/post-checkout");
+        std::fs::create_dir_all(dir.path().join(".git/hooks"))?;
+        std::fs::write(&path, format!("#!/bin/sh\n{hook}\n"))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+        Ok(dir)
+    }
+
+    #[test]
+    fn git_that_takes_too_long_is_stopped_with_all_that_it_started() -> Result {
+        let dir = repository(
+            "echo $$ > \"$(git rev-parse --git-common-dir)/../pid\"; trap '' TERM; sleep 600",
+        )?;
+        let git = Git::with_patience(Duration::from_secs(3));
+        let error = git
+            .add(dir.path(), &dir.path().join("tree"), "b")
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        let pid: i32 = std::fs::read_to_string(dir.path().join("pid"))?
+            .trim()
+            .parse()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(
+            stat.is_empty() || stat.contains(") Z "),
+            "its hook lives: {stat}"
+        );
+        // Nothing is left for a second question.
+        let again = git.toplevel(dir.path()).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::TimedOut);
+        Ok(())
+    }
+
+    #[test]
+    fn much_that_is_said_holds_nothing_up_and_is_told_in_part() -> Result {
+        let dir = repository("seq 1 100000 >&2; exit 3")?;
+        let tree = dir.path().join("tree");
+        let error = Git::new()
+            .add(dir.path(), &tree, "b")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("git worktree add failed") && error.len() < 20_000,
+            "{error}"
+        );
+        Ok(())
+    }
+}

@@ -11,6 +11,9 @@ use crate::root::{Board, Root, Slug};
 struct Metadata {
     #[serde(default)]
     archived: bool,
+    /// A directory, if it is a text at all.
+    #[serde(default)]
+    default_workdir: serde_json::Value,
 }
 
 /// The boards below `root` in the peer's order: `default` first, then the others by name; archived ones are left out.
@@ -66,9 +69,22 @@ fn exists(board: &Board) -> bool {
 
 /// A malformed `board.json` means defaults, as the peer reads it.
 fn is_archived(board: &Board) -> bool {
+    metadata(board).archived
+}
+
+fn metadata(board: &Board) -> Metadata {
     std::fs::read(board.metadata())
         .ok()
-        .and_then(|text| serde_json::from_slice::<Metadata>(&text).ok())
+        .and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_default()
-        .archived
+}
+
+impl Board {
+    /// The directory that `board.json` names for tasks that name none themselves.
+    #[must_use]
+    pub fn default_workdir(&self) -> Option<String> {
+        let dir = metadata(self).default_workdir;
+        let dir = dir.as_str().map(str::trim).filter(|dir| !dir.is_empty());
+        dir.map(str::to_owned)
+    }
 }

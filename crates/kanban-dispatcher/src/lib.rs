@@ -37,8 +37,8 @@ mod words;
 mod worker;
 
 pub use crate::board::{
-    Block, Comment, Complete, Detail, Drift, Event, NewTask, RepairKey, Run, Store, Summary, Work,
-    repair,
+    Block, Comment, Complete, Detail, Drift, Edit, Event, NewTask, Released, RepairKey, Run, Store,
+    Summary, Work, Workspace, repair,
 };
 pub use crate::clock::Clock;
 pub use crate::config::{Config, Quarantine, Repair, Scope, Throttle, Worker};

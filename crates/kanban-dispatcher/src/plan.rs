@@ -84,7 +84,9 @@ pub fn plan(root: &Root, config: &Config) -> Result<Vec<BoardPlan>, Error> {
 pub fn plan_at(root: &Root, config: &Config, clock: &Clock) -> Result<Vec<BoardPlan>, Error> {
     let onlooker = Onlooker::new(root, config, clock);
     let plan = |board: &Board| plan_board(&onlooker, config, board);
-    Ok(discover(root)?.iter().map(plan).collect())
+    let boards = discover(root)?;
+    let served = boards.iter().filter(|board| root.serves(board.slug()));
+    Ok(served.map(plan).collect())
 }
 
 fn plan_board(onlooker: &Onlooker, config: &Config, board: &Board) -> BoardPlan {

@@ -27,6 +27,10 @@ pub struct Slug(Arc<str>);
 pub struct Root {
     kanban: PathBuf,
     hermes: PathBuf,
+    /// Where every board's scratch directories are, instead of beside the board.
+    workspaces: Option<PathBuf>,
+    /// The one board that is served.
+    only: Option<Slug>,
 }
 
 /// One board's files. Holding this opens and creates nothing.
@@ -35,6 +39,7 @@ pub struct Board {
     slug: Slug,
     db: PathBuf,
     home: PathBuf,
+    workspaces: Option<PathBuf>,
 }
 
 // ===== impl Slug =====
@@ -118,6 +123,8 @@ impl Root {
         Self {
             hermes: kanban.clone(),
             kanban,
+            workspaces: None,
+            only: None,
         }
     }
 
@@ -126,6 +133,31 @@ impl Root {
     pub fn with_hermes(mut self, hermes: impl Into<PathBuf>) -> Self {
         self.hermes = hermes.into();
         self
+    }
+
+    /// The same boards with all their scratch directories in `dir`, as `HERMES_KANBAN_WORKSPACES_ROOT` asks for.
+    #[must_use]
+    pub fn with_workspaces(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.workspaces = Some(dir.into());
+        self
+    }
+
+    /// The same boards, of which a dispatcher serves this one alone. The others are still known: nobody touches them or their
+    /// workers.
+    #[must_use]
+    pub fn serving_only(mut self, slug: Slug) -> Self {
+        self.only = Some(slug);
+        self
+    }
+
+    /// The one board that is served; `None` is all.
+    pub(crate) fn only(&self) -> Option<&Slug> {
+        self.only.as_ref()
+    }
+
+    /// Whether a dispatcher serves the board of this name.
+    pub(crate) fn serves(&self, slug: &Slug) -> bool {
+        self.only.as_ref().is_none_or(|only| only == slug)
     }
 
     /// The roots as the peer finds them: `HERMES_KANBAN_HOME`, else the Hermes root made of `HERMES_HOME` and `HOME`.
@@ -157,6 +189,8 @@ impl Root {
         Ok(Self {
             kanban: kanban.unwrap_or_else(|| hermes.clone()),
             hermes,
+            workspaces: None,
+            only: None,
         })
     }
 
@@ -191,6 +225,7 @@ impl Root {
             slug: slug.clone(),
             db: dir.join("kanban.db"),
             home,
+            workspaces: self.workspaces.clone(),
         }
     }
 
@@ -229,7 +264,7 @@ fn profile_grandparent(dir: &Path) -> Option<PathBuf> {
     (parent.file_name()? == "profiles").then(|| parent.parent().map(Path::to_owned))?
 }
 
-fn expand_home(text: &str, home: Option<&Path>) -> PathBuf {
+pub(crate) fn expand_home(text: &str, home: Option<&Path>) -> PathBuf {
     match (text.strip_prefix('~'), home) {
         (Some(""), Some(home)) => home.to_owned(),
         (Some(rest), Some(home)) if rest.starts_with('/') => home.join(&rest[1..]),
@@ -287,7 +322,13 @@ impl Board {
     /// Scratch workspaces of this board.
     #[must_use]
     pub fn workspaces_dir(&self) -> PathBuf {
-        self.home.join("workspaces")
+        let beside = || self.home.join("workspaces");
+        self.workspaces.clone().unwrap_or_else(beside)
+    }
+
+    /// Whether they are somewhere else than beside the board.
+    pub(crate) fn has_workspaces_elsewhere(&self) -> bool {
+        self.workspaces.is_some()
     }
 
     /// Taken for a moment while a schema is made or repaired.

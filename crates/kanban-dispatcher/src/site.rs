@@ -33,6 +33,17 @@ pub(crate) struct Site {
     pub(crate) peer_prefix: String,
 }
 
+/// What all claims of dispatchers of this kind on this host begin with.
+pub(crate) fn our_prefix() -> String {
+    format!("rs.{}", peer_prefix())
+}
+
+/// What the peer's claims on this host begin with.
+pub(crate) fn peer_prefix() -> String {
+    let uname = rustix::system::uname();
+    format!("{}:", uname.nodename().to_string_lossy())
+}
+
 impl Site {
     pub(crate) fn new(
         root: Root,
@@ -41,9 +52,7 @@ impl Site {
         launcher: Option<Box<dyn Launcher>>,
         gate: Gate,
     ) -> Self {
-        let uname = rustix::system::uname();
-        let host = uname.nodename().to_string_lossy();
-        let our_prefix = format!("rs.{host}:");
+        let our_prefix = our_prefix();
         Self {
             root,
             resilience: Resilience::new(config, &clock),
@@ -55,7 +64,7 @@ impl Site {
             // The start instant makes it this process's own, even when its pid is used again.
             lock: format!("{our_prefix}{}:{:x}", std::process::id(), clock.unix()),
             our_prefix,
-            peer_prefix: format!("{host}:"),
+            peer_prefix: peer_prefix(),
             clock,
         }
     }

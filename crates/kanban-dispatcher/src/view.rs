@@ -206,8 +206,6 @@ pub enum HeldReason {
     NoWorker,
     /// The worker of its earlier attempt has not ended yet.
     WorkerEnding,
-    /// Its workspace kind is not supported by this dispatcher.
-    Workspace,
     /// The row cannot be read.
     BadRow,
 }
@@ -228,7 +226,6 @@ impl HeldReason {
             Self::HostCap => "host_cap",
             Self::NoWorker => "no_worker",
             Self::WorkerEnding => "worker_ending",
-            Self::Workspace => "workspace",
             Self::BadRow => "bad_row",
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kanban_dispatcher::{
     Clock, Complete, Detail, Dispatcher, ErrorKind, HeldReason, Job, NewTask, Outcome, Root, Store,
-    WorkerCommand,
+    WorkerCommand, Workspace,
 };
 use rusqlite::Connection;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -422,7 +422,7 @@ fn a_worker_that_cannot_be_started_is_counted_and_given_up() -> Result {
     let fleet = Fleet::new()?;
     let id = fleet.ready("alpha", 1)?.remove(0);
     let dir = fleet.store("alpha")?.create(&NewTask {
-        dir: Some("not/absolute".to_owned()),
+        workspace: Workspace::Dir(Some("not/absolute".to_owned())),
         ..task(9)
     })?;
     let mut dispatcher = fleet

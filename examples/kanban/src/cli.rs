@@ -1,5 +1,6 @@
 //! What can be said on the command line; the verbs on tasks are in `cli/task.rs`.
 
+mod change;
 mod task;
 mod value;
 
@@ -10,8 +11,11 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kanban_dispatcher::Slug;
 
+pub(crate) use self::change::{
+    Archive, Assign, Comment, Edit, Ends, Link, Promote, Reassign, Reclaim, Schedule, Unlink,
+};
 pub(crate) use self::task::{Add, Attempt, Block, Complete, Heartbeat, List, Show, Unblock, Why};
-pub(crate) use self::value::TaskRef;
+pub(crate) use self::value::{Place as Workplace, TaskRef};
 
 /// A self-healing dispatcher for Hermes kanban boards.
 ///
@@ -77,6 +81,16 @@ pub(crate) enum Verb {
     Block(Block),
     Unblock(Unblock),
     Heartbeat(Heartbeat),
+    Comment(Comment),
+    Link(Link),
+    Unlink(Unlink),
+    Schedule(Schedule),
+    Promote(Promote),
+    Assign(Assign),
+    Reassign(Reassign),
+    Reclaim(Reclaim),
+    Archive(Archive),
+    Edit(Edit),
 }
 
 /// Break a temporary fleet on purpose and watch it heal itself.
@@ -92,7 +106,7 @@ pub(crate) struct Demo {
 
 /// Dispatch until told to stop.
 ///
-/// SIGTERM and SIGINT end it after the tick under way; workers go on and the next dispatcher adopts them. While another
+/// SIGTERM, SIGINT and SIGHUP end it after the tick under way; workers go on and the next dispatcher adopts them. While another
 /// dispatcher holds the root, this one stands by and takes over when that one ends.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -197,6 +211,9 @@ impl Verb {
             }
             Self::Init(_) | Self::Add(_) | Self::List(_) | Self::Show(_) | Self::Why(_) => true,
             Self::Complete(_) | Self::Block(_) | Self::Unblock(_) | Self::Heartbeat(_) => true,
+            Self::Comment(_) | Self::Link(_) | Self::Unlink(_) | Self::Schedule(_) => true,
+            Self::Promote(_) | Self::Assign(_) | Self::Reassign(_) | Self::Reclaim(_) => true,
+            Self::Archive(_) | Self::Edit(_) => true,
         }
     }
 }

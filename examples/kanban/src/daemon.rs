@@ -11,6 +11,7 @@ use crate::{signals, tick};
 
 pub(crate) fn run(args: &Run, place: Place, gate: Gate) -> Result<Code, Failure> {
     place.must_exist()?;
+    let place = place.served()?;
     let (mut config, file) = load(&args.settings, &place.root)?;
     if let Some(interval) = args.interval {
         config.dispatch_interval_seconds = interval;
@@ -48,7 +49,8 @@ pub(crate) fn load(settings: &Settings, root: &Root) -> Result<(Config, PathBuf)
     let usual = root.dir().join("kanban").join("dispatcher.toml");
     match &settings.config {
         Some(file) => Ok((Config::load(file)?, file.clone())),
-        None if usual.exists() => Ok((Config::load(&usual)?, usual)),
+        // Also a link that leads nowhere is there: settings that cannot be read are no reason to do without.
+        None if usual.symlink_metadata().is_ok() => Ok((Config::load(&usual)?, usual)),
         None => Ok((Config::default(), usual)),
     }
 }

@@ -77,6 +77,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What was not done; reads after "failed to".
+    pub(crate) fn what(&self) -> String {
+        match self {
+            Self::Library(error) => error.chain(),
+            Self::Own { what, .. } => what.clone(),
+            Self::Closed => "write to standard output: nobody reads it".to_owned(),
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Library(error)

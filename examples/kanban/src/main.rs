@@ -2,6 +2,7 @@
 
 mod age;
 mod boards;
+mod change;
 mod cli;
 mod daemon;
 mod demo;
@@ -15,6 +16,7 @@ mod status;
 mod table;
 mod tasks;
 mod tick;
+mod told;
 mod why;
 mod work;
 
@@ -55,6 +57,16 @@ fn run(verb: Verb, place: Place, gate: Gate) -> Result<Code, Failure> {
         Verb::Block(args) => work::block(args, &place),
         Verb::Unblock(args) => work::unblock(&args, &place),
         Verb::Heartbeat(args) => work::heartbeat(&args, &place),
+        Verb::Schedule(args) => work::schedule(&args, &place),
+        Verb::Comment(args) => change::comment(args, &place),
+        Verb::Link(args) => change::link(&args.ends, &place),
+        Verb::Unlink(args) => change::unlink(&args.ends, &place),
+        Verb::Promote(args) => change::promote(&args, &place),
+        Verb::Assign(args) => change::assign(&args, &place),
+        Verb::Reassign(args) => change::reassign(&args, &place),
+        Verb::Reclaim(args) => change::reclaim(&args, &place),
+        Verb::Archive(args) => change::archive(&args, &place),
+        Verb::Edit(args) => change::edit(args, &place),
         // Answered in `main`.
         Verb::Demo(_) => Ok(Code::Done),
     }

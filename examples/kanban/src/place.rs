@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use kanban_dispatcher::{Board, Clock, Root, Slug, Store};
+use kanban_dispatcher::{Board, Clock, Root, Slug, Store, discover};
 
 use crate::cli::TaskRef;
 use crate::exit::{Code, Failure};
@@ -30,6 +30,10 @@ impl Place {
                 Root::at(absolute(root.dir())?).with_hermes(absolute(root.hermes())?)
             }
         };
+        let root = match variable("HERMES_KANBAN_WORKSPACES_ROOT") {
+            Some(dir) => root.with_workspaces(absolute(&expand_home(&dir))?),
+            None => root,
+        };
         Ok(Self {
             root,
             clock: Clock::system(),
@@ -50,6 +54,32 @@ impl Place {
             what,
             "`kanban init` makes it, with a board in it",
         ))
+    }
+
+    /// The same for a dispatcher: under `HERMES_KANBAN_DB` it serves the one board whose file that is, once.
+    pub(crate) fn served(self) -> Result<Self, Failure> {
+        let Some(db) = variable("HERMES_KANBAN_DB").map(|db| expand_home(&db)) else {
+            return Ok(self);
+        };
+        let resolved = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+        let is_it = |board: &Board| {
+            let pair = resolved(board.db()).ok().zip(resolved(&db).ok());
+            pair.is_some_and(|(one, other)| one == other)
+        };
+        let Some(board) = discover(&self.root)?.into_iter().find(is_it) else {
+            let (db, root) = (db.display(), self.root.dir().display());
+            let what =
+                format!("serve {db}, which HERMES_KANBAN_DB names: it is no board of {root}");
+            return Err(Failure::new(
+                Code::Config,
+                what,
+                "unset it to serve every board of the root",
+            ));
+        };
+        let slug = board.slug().clone();
+        tracing::warn!(board = %slug, "HERMES_KANBAN_DB is set: only this board is served");
+        let root = self.root.serving_only(slug);
+        Ok(Self { root, ..self })
     }
 
     /// The board that `--board`, else the environment, else the file `kanban/current` names; else `default`.
@@ -118,12 +148,18 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+/// Who speaks: a worker's profile, else a person.
+pub(crate) fn author() -> String {
+    let name = variable("HERMES_PROFILE_NAME").or_else(|| variable("HERMES_PROFILE"));
+    name.unwrap_or_else(|| "user".to_owned())
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
         .map_err(|error| Failure::io(format!("find {}", path.display()), &error))
 }
 
-fn expand_home(text: &str) -> PathBuf {
+pub(crate) fn expand_home(text: &str) -> PathBuf {
     match (text.strip_prefix("~/"), env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(text),

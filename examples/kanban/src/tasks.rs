@@ -2,23 +2,16 @@
 
 use std::path::Path;
 
-use kanban_dispatcher::{Detail, NewTask, Slug, Summary};
+use kanban_dispatcher::{Detail, NewTask, Slug, Summary, Workspace};
 use serde::Serialize;
 
 use crate::age::{self, NOTHING};
-use crate::cli::{Add, List, Show};
+use crate::cli::{Add, List, Show, Workplace};
 use crate::exit::{Code, Failure};
 use crate::output::{self, plain, plain_lines};
-use crate::place::{Place, variable};
+use crate::place::{Place, absolute, author, expand_home};
 use crate::table::{Cell, Table, Tone};
-
-/// A document's content, and the board it is about.
-#[derive(Serialize)]
-struct On<T> {
-    board: Slug,
-    #[serde(flatten)]
-    content: T,
-}
+use crate::told::{On, Told, unheard};
 
 #[derive(Serialize)]
 struct Tasks {
@@ -26,7 +19,7 @@ struct Tasks {
 }
 
 pub(crate) fn add(args: Add, place: &Place) -> Result<Code, Failure> {
-    let dir = args.dir.as_deref().map(existing).transpose()?;
+    let workspace = workspace(&args)?;
     let board = place.board();
     let mut store = place.open(&board)?;
     let id = store.create(&NewTask {
@@ -35,26 +28,56 @@ pub(crate) fn add(args: Add, place: &Place) -> Result<Code, Failure> {
         assignee: args.assignee,
         priority: args.priority,
         parents: args.parents,
-        dir,
+        workspace,
+        branch: args.branch,
         tenant: args.tenant,
         skills: args.skills,
+        model: args.model,
         max_runtime: args.max_runtime,
         max_retries: args.max_retries,
-        created_by: Some(variable("HERMES_PROFILE").unwrap_or_else(|| "user".to_owned())),
+        goal: args.goal,
+        goal_turns_max: args.goal_max_turns,
+        triage: args.triage,
+        blocked: args.initial_status == "blocked",
+        idempotency_key: args.idempotency_key,
+        created_by: Some(args.created_by.unwrap_or_else(author)),
     })?;
+    let told = Told {
+        schema: "kanban.add",
+        id: &id,
+        words: format!("task {id} is made"),
+        json: args.json,
+    };
     if args.json {
-        let content = store.show(&id)?.task;
-        output::document(
-            "kanban.add",
-            On {
-                board: board.slug().clone(),
-                content,
-            },
-        )?;
-    } else {
-        output::print(&id)?;
+        return Ok(told.end(&store));
+    }
+    // It is made by now: whoever takes a failure for a reason to try again would make a second one.
+    if let Err(failure) = output::print(&id) {
+        unheard(&told.words, &failure);
     }
     Ok(Code::Done)
+}
+
+fn workspace(args: &Add) -> Result<Workspace, Failure> {
+    if let Some(dir) = &args.dir {
+        return Ok(Workspace::Dir(Some(existing(dir)?)));
+    }
+    Ok(match &args.workspace {
+        Workplace::Scratch => Workspace::Scratch,
+        Workplace::Dir(path) => Workspace::Dir(Some(in_full(path)?)),
+        Workplace::Worktree(None) => Workspace::Worktree(None),
+        Workplace::Worktree(Some(path)) => Workspace::Worktree(Some(in_full(path)?)),
+    })
+}
+
+/// A path as its worker finds it, wherever that one runs. No shell expands `~` behind a colon.
+fn in_full(path: &Path) -> Result<String, Failure> {
+    let text = path.to_str().ok_or_else(|| {
+        let what = format!("use {}: its name is not UTF-8", path.display());
+        Failure::new(Code::Usage, what, "")
+    })?;
+    let path = absolute(&expand_home(text))?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// A worker works elsewhere: its directory is named in full, and is there.

@@ -21,6 +21,7 @@ struct Plan {
 
 pub(crate) fn run(args: &Tick, place: Place, gate: Gate) -> Result<Code, Failure> {
     place.must_exist()?;
+    let place = place.served()?;
     let (config, _) = daemon::load(&args.settings, &place.root)?;
     if args.dry_run {
         let boards = plan(&place.root, &config)?;

@@ -76,7 +76,6 @@ fn held(reason: HeldReason) -> &'static str {
         HeldReason::HostCap => "the limit over all boards is reached",
         HeldReason::NoWorker => "no worker can be started: the worker program is missing",
         HeldReason::WorkerEnding => "the worker of its earlier attempt has not ended yet",
-        HeldReason::Workspace => "its workspace kind is not supported",
         HeldReason::BadRow => "its row cannot be read",
         _ => "see docs/operations.md",
     }

@@ -9,9 +9,12 @@ mod cli {
 
     // The promises, one file each.
     mod board;
+    mod change;
+    mod contract;
     mod dispatch;
     mod errors;
     mod fence;
     mod look;
     mod serve;
+    mod worktree;
 }

@@ -8,6 +8,7 @@
 
 mod peer {
     // What the tests stand on.
+    pub(crate) mod asked;
     pub(crate) mod board;
     pub(crate) mod daemon;
     pub(crate) mod house;
@@ -15,10 +16,12 @@ mod peer {
 
     // The promises, one file each.
     mod beside;
+    mod contract;
     mod differential;
     mod dispatch;
     mod failing;
     mod format;
     mod legacy;
     mod locks;
+    mod verbs;
 }

@@ -84,6 +84,22 @@ pub(crate) fn to_spaced_json<T: Serialize>(value: &T) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
+/// The same in ASCII, as the format has it for lists of names.
+pub(crate) fn to_ascii_json<T: Serialize>(value: &T) -> String {
+    let mut ascii = String::new();
+    let mut units = [0; 2];
+    for c in to_spaced_json(value).chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut units) {
+            ascii.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    ascii
+}
+
 /// Appends one event to a task's history.
 pub(crate) fn append(
     db: &Connection,
@@ -180,5 +196,13 @@ mod tests {
             Some("{\"b\": 1, \"a\": [\"x\", \"ü\"], \"n\": null}")
         );
         assert_eq!(Payload::new().to_json(), None);
+    }
+
+    #[test]
+    fn lists_of_names_are_written_in_ascii() {
+        assert_eq!(
+            to_ascii_json(&["aé", "\u{1f600}"]),
+            r#"["a\u00e9", "\ud83d\ude00"]"#
+        );
     }
 }

@@ -29,5 +29,5 @@ pub use query::{Comment, Detail, Event, Run, Summary};
 pub use repair::{RepairKey, repair};
 pub use schema::Drift;
 pub use store::Store;
-pub use verbs::{Block, Complete, NewTask};
+pub use verbs::{Block, Complete, Edit, NewTask, Released, Workspace};
 pub use work::Work;

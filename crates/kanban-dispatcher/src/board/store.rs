@@ -1,4 +1,4 @@
-//! A board opened for use by people and workers: the verbs are in `verbs.rs`, the questions in `query.rs`.
+//! A board opened for use by people and workers: the verbs are in `verbs/`, the questions in `query.rs`.
 
 use std::io;
 use std::time::Duration;
@@ -39,7 +39,7 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct Store {
     pub(super) db: Connection,
     pub(super) clock: Clock,
-    slug: Slug,
+    board: Board,
 }
 
 impl Store {
@@ -99,7 +99,9 @@ impl Store {
             let gate = RepairGate::new();
             if let Turn::Yours(permit) = gate.enter(&repair_key(slug, &drift)) {
                 let _lock = init_lock(board, BUSY)?;
-                permit.run(|token| repair(token, &mut db, clock.unix()))?;
+                permit
+                    .run(|token| repair(token, &mut db, clock.unix()))
+                    .map_err(|error| error.on(slug))?;
             }
         }
         Ok(Self::new(board, db, clock))
@@ -109,14 +111,20 @@ impl Store {
         Self {
             db,
             clock: clock.clone(),
-            slug: board.slug().clone(),
+            board: board.clone(),
         }
     }
 
     /// The board's name.
     #[must_use]
     pub fn slug(&self) -> &Slug {
-        &self.slug
+        self.board.slug()
+    }
+
+    /// The board's files.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
     }
 }
 
@@ -127,7 +135,9 @@ fn make(board: &Board, clock: &Clock) -> Result<Connection, Error> {
     let drift = schema::drift(&db).map_err(unusable)?;
     let gate = RepairGate::new();
     if let Turn::Yours(permit) = gate.enter(&repair_key(board.slug(), &drift)) {
-        permit.run(|token| create(token, &mut db, clock.unix()))?;
+        permit
+            .run(|token| create(token, &mut db, clock.unix()))
+            .map_err(|error| error.on(board.slug()))?;
     }
     // We never checkpoint on close, so all of a quiet board would live in its log until somebody deletes that.
     db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

@@ -47,6 +47,7 @@ pub(crate) struct Started {
     pub(crate) lock: String,
     pub(crate) pid: u32,
     pub(crate) workspace: String,
+    pub(crate) branch: Option<String>,
 }
 
 pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<Work> {
@@ -79,7 +80,7 @@ pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<
 }
 
 /// A JSON array of names; anything else means none, as the peer reads it.
-fn skills(json: Option<&str>) -> Vec<String> {
+pub(super) fn skills(json: Option<&str>) -> Vec<String> {
     let names: Vec<String> = json
         .and_then(|json| serde_json::from_str(json).ok())
         .unwrap_or_default();
@@ -107,13 +108,14 @@ pub(crate) fn record_started(
             lock,
             pid,
             workspace,
+            branch,
         } = worker;
         let rows = tx
             .prepare_cached(
-                "UPDATE tasks SET worker_pid = ?4, workspace_path = ?5 WHERE id = ?1 AND status = 'running' \
-                 AND current_run_id = ?2 AND claim_lock = ?3",
+                "UPDATE tasks SET worker_pid = ?4, workspace_path = ?5, branch_name = COALESCE(?6, branch_name) \
+                 WHERE id = ?1 AND status = 'running' AND current_run_id = ?2 AND claim_lock = ?3",
             )?
-            .execute((task, run, lock, pid, workspace))?;
+            .execute((task, run, lock, pid, workspace, branch))?;
         if rows != 1 {
             lost.push(task.clone());
             continue;

@@ -100,9 +100,6 @@ fn judge(
             return Verdict::Waits;
         }
     }
-    if !matches!(task.workspace_kind.as_str(), "scratch" | "dir") {
-        return Verdict::Held(HeldReason::Workspace, None);
-    }
     Verdict::Starts
 }
 

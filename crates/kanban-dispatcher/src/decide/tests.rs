@@ -151,7 +151,7 @@ fn a_ready_task_that_cannot_start_is_held_for_one_reason() {
                 workspace_kind: "worktree".into(),
                 ..ready()
             },
-            Some(HeldReason::Workspace),
+            None,
         ),
         (
             Task {

@@ -101,7 +101,7 @@ impl Dispatcher {
             return;
         };
         // It may be made later; until then the settings are those that were given.
-        if !file.was_read && !file.path.exists() {
+        if !file.was_read && file.path.symlink_metadata().is_err() {
             return;
         }
         let read = match std::fs::metadata(&file.path) {

@@ -188,6 +188,7 @@ impl Dispatcher {
         self.drop_removed(&boards);
         let served: Vec<Board> = boards
             .into_iter()
+            .filter(|board| self.site.root.serves(board.slug()))
             .filter(|board| only.is_none_or(|only| only.contains(board.slug())))
             .collect();
         let mut reports = self.tick_boards(&served, only.is_some());
@@ -207,7 +208,8 @@ impl Dispatcher {
                 self.wanting.remove(&report.slug);
             }
         }
-        self.publish(&reports, "serving", only.is_some());
+        let keep_others = only.is_some() || self.site.root.only().is_some();
+        self.publish(&reports, "serving", keep_others);
         self.ticks += 1;
         TickReport {
             standby: None,

@@ -244,6 +244,7 @@ fn started(process: &Waiting) -> Started {
         lock: process.work.lock.clone(),
         pid: process.identity.pid,
         workspace: process.workspace.to_string_lossy().into_owned(),
+        branch: process.branch.clone(),
     }
 }
 

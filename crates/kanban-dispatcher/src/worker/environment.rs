@@ -1,4 +1,5 @@
-//! What every worker finds in its environment: the peer's contract, so that its tools work unchanged.
+//! What every worker finds in its environment: the peer's contract, so that its tools work unchanged. Two things are our own:
+//! the root is told too, and what is said of one task is not handed on to the next by a dispatcher that is itself a worker's.
 
 use std::env;
 use std::ffi::OsString;
@@ -24,7 +25,7 @@ pub(super) fn variables(job: &Job<'_>) -> Vec<Variable> {
     if profile_dir.is_dir() {
         set("HERMES_HOME", profile_dir.into());
     }
-    set("HERMES_PROFILE", (&work.profile).into());
+    set("HERMES_PROFILE", work.profile.to_lowercase().into());
     set("HERMES_KANBAN_TASK", (&work.task).into());
     set("HERMES_KANBAN_RUN_ID", work.run.to_string().into());
     set("HERMES_KANBAN_CLAIM_LOCK", (&work.lock).into());
@@ -37,29 +38,35 @@ pub(super) fn variables(job: &Job<'_>) -> Vec<Variable> {
     );
     set("HERMES_KANBAN_WORKSPACE", (*workspace).into());
     set("TERMINAL_CWD", (*workspace).into());
-    if let Some(tenant) = &work.tenant {
-        set("HERMES_TENANT", tenant.into());
-    }
-    if let Some(branch) = &work.branch {
-        set("HERMES_KANBAN_BRANCH", branch.into());
-    }
-    if work.goal_mode {
-        set("HERMES_KANBAN_GOAL_MODE", "1".into());
-        if let Some(turns) = work.goal_turns_max {
-            set("HERMES_KANBAN_GOAL_MAX_TURNS", turns.to_string().into());
-        }
-    }
-    if let Some(seconds) = work
-        .max_runtime
-        .map(|limit| limit.saturating_sub(WIND_DOWN).max(1))
-    {
+    let runtime = work.max_runtime.filter(|limit| *limit > 0);
+    if let Some(seconds) = runtime.map(|limit| limit.saturating_sub(WIND_DOWN).max(1)) {
         for name in ["TERMINAL_TIMEOUT", "TERMINAL_MAX_FOREGROUND_TIMEOUT"] {
-            let inherited: Option<i64> = env::var(name).ok().and_then(|text| text.parse().ok());
+            let inherited: Option<i64> = env::var(name)
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
             if inherited.is_none_or(|inherited| seconds > inherited) {
                 set(name, seconds.to_string().into());
             }
         }
     }
-    variables.push(("HERMES_TUI".into(), None));
+    let turns = work.goal_turns_max.filter(|_| work.goal_mode);
+    for (name, value) in [
+        ("HERMES_TENANT", work.tenant.as_ref().map(OsString::from)),
+        (
+            "HERMES_KANBAN_BRANCH",
+            work.branch.as_ref().map(OsString::from),
+        ),
+        (
+            "HERMES_KANBAN_GOAL_MODE",
+            work.goal_mode.then(|| "1".into()),
+        ),
+        (
+            "HERMES_KANBAN_GOAL_MAX_TURNS",
+            turns.map(|turns| turns.to_string().into()),
+        ),
+        ("HERMES_TUI", None),
+    ] {
+        variables.push((name.into(), value));
+    }
     variables
 }

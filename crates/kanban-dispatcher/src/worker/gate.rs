@@ -78,6 +78,8 @@ fn pass(mut argv: impl Iterator<Item = OsString>) -> ! {
     let Some(program) = argv.next() else {
         std::process::exit(127)
     };
+    // Ours all end with this program; but what whoever started the dispatcher left open would go on to every worker.
+    close_fds::set_fds_cloexec(3, &[]);
     let error = Command::new(&program)
         .args(argv)
         .stdin(std::process::Stdio::null())

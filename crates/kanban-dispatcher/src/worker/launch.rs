@@ -120,7 +120,8 @@ fn fill(word: &str, job: &Job<'_>) -> String {
 /// The peer's worker contract: `hermes -p PROFILE --cli --accept-hooks ... chat -q "work kanban task ID"`.
 fn peer_argv(job: &Job<'_>) -> io::Result<Vec<OsString>> {
     let program = peer_program()?;
-    let mut argv: Vec<OsString> = vec![program.into(), "-p".into(), (&job.work.profile).into()];
+    let profile = job.work.profile.to_lowercase();
+    let mut argv: Vec<OsString> = vec![program.into(), "-p".into(), profile.into()];
     argv.extend(["--cli", "--accept-hooks"].map(OsString::from));
     for skill in &job.work.skills {
         argv.extend(["--skills".into(), skill.into()]);
@@ -150,7 +151,9 @@ fn peer_program() -> io::Result<PathBuf> {
 pub(super) fn find_program(name: &OsStr) -> io::Result<PathBuf> {
     let is_program = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     let found = if name.as_encoded_bytes().contains(&b'/') {
-        Some(PathBuf::from(name)).filter(|path| is_program(path))
+        // In full: a worker is started in its workspace, not where we run.
+        let path = std::path::absolute(name)?;
+        Some(path).filter(|path| is_program(path))
     } else {
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path)

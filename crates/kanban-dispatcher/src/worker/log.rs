@@ -14,7 +14,7 @@ pub(super) fn open(board: &Board, task: &str, rotate_bytes: u64, backups: u32) -
     make_dir(&dir)?;
     let path = dir.join(format!("{task}.log"));
     if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > rotate_bytes) {
-        rotate(&path, backups)?;
+        rotate(&path, backups);
     }
     OpenOptions::new().append(true).create(true).open(path)
 }
@@ -26,8 +26,8 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// `.log.2` -> `.log.3` and so on; the oldest is dropped.
-fn rotate(path: &Path, backups: u32) -> io::Result<()> {
+/// `.log.2` -> `.log.3` and so on; the oldest is dropped. What cannot be moved stays: a log is no reason not to start.
+fn rotate(path: &Path, backups: u32) {
     let generation = |n: u32| -> PathBuf {
         let mut name = path.as_os_str().to_owned();
         if n > 0 {
@@ -36,13 +36,82 @@ fn rotate(path: &Path, backups: u32) -> io::Result<()> {
         name.into()
     };
     if backups == 0 {
-        return fs::remove_file(path);
+        let _ = fs::remove_file(path);
     }
     for n in (0..backups).rev() {
-        match fs::rename(generation(n), generation(n + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let _ = fs::rename(generation(n), generation(n + 1));
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::root::{Root, Slug};
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    const LIMIT: u64 = 8;
+
+    /// The names and contents of a task's logs after each of these was written by one attempt.
+    fn logs(attempts: &[&str], backups: u32) -> Result<Vec<(String, String)>> {
+        let dir = tempfile::tempdir()?;
+        fs::create_dir(dir.path().join("kanban"))?;
+        let board = Root::at(dir.path()).board(&Slug::default());
+        for text in attempts {
+            open(&board, "t", LIMIT, backups)?.write_all(text.as_bytes())?;
+        }
+        let mut found = Vec::new();
+        for entry in fs::read_dir(board.logs_dir())? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.push((name, fs::read_to_string(entry.path())?));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn named(found: &[(String, String)]) -> Vec<(&str, &str)> {
+        let found = found.iter();
+        found.map(|(name, text)| (&**name, &**text)).collect()
+    }
+
+    #[test]
+    fn a_log_that_is_too_large_makes_room_before_a_start_and_only_then() -> Result {
+        let (one, two, three) = ("111111111", "222222222", "333333333");
+        let found = logs(&[one, two, three], 1)?;
+        assert_eq!(named(&found), [("t.log", three), ("t.log.1", two)]);
+        let found = logs(&[one, two, three, "4"], 3)?;
+        let kept = [
+            ("t.log", "4"),
+            ("t.log.1", three),
+            ("t.log.2", two),
+            ("t.log.3", one),
+        ];
+        assert_eq!(named(&found), kept);
+        let found = logs(&[one, two], 0)?;
+        assert_eq!(named(&found), [("t.log", two)]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_of_exactly_the_limit_is_appended_to() -> Result {
+        assert_eq!(
+            named(&logs(&["12345678", "9"], 1)?),
+            [("t.log", "123456789")]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_moved_is_appended_to() -> Result {
+        let dir = tempfile::tempdir()?;
+        let board = Root::at(dir.path()).board(&Slug::default());
+        fs::create_dir_all(board.logs_dir().join("t.log.1"))?;
+        open(&board, "t", 0, 1)?.write_all(b"a")?;
+        open(&board, "t", 0, 1)?.write_all(b"b")?;
+        assert_eq!(fs::read_to_string(board.logs_dir().join("t.log"))?, "ab");
+        Ok(())
+    }
 }

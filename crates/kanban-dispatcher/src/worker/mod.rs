@@ -2,6 +2,7 @@
 
 mod environment;
 mod gate;
+mod git;
 mod identity;
 mod launch;
 mod log;

@@ -28,6 +28,8 @@ pub(crate) struct Waiting {
     pub(crate) work: Work,
     pub(crate) identity: Identity,
     pub(crate) workspace: PathBuf,
+    /// The branch that is checked out there, if it is a worktree.
+    pub(crate) branch: Option<String>,
     /// `None` once it has passed.
     child: Option<Child>,
 }
@@ -43,13 +45,16 @@ impl Launch<'_> {
                 work.task
             )));
         }
-        let workspace = workspace::make(board, work)
+        let made = workspace::make(board, work)
             .map_err(|error| io::Error::new(error.kind(), format!("workspace: {error}")))?;
+        // Its worker is told the branch that it finds there, also by its first attempt.
+        let mut work = work.clone();
+        work.branch = made.branch.clone().or(work.branch);
         let job = Job {
             root: self.root,
             board,
-            work,
-            workspace: &workspace,
+            work: &work,
+            workspace: &made.path,
         };
         let program = catch_unwind(AssertUnwindSafe(|| self.launcher.command(&job)))
             .unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")))?;
@@ -67,14 +72,15 @@ impl Launch<'_> {
                 None => command.env_remove(name),
             };
         }
-        command.current_dir(&workspace).stdin(Stdio::piped());
+        command.current_dir(&made.path).stdin(Stdio::piped());
         command.stdout(output.try_clone()?).stderr(output);
         let mut child = command.spawn()?;
         match Identity::of(child.id()) {
             Some(identity) => Ok(Waiting {
-                work: work.clone(),
+                work,
                 identity,
-                workspace,
+                workspace: made.path,
+                branch: made.branch,
                 child: Some(child),
             }),
             None => {

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Map, Value};
 
 use super::Settings;
-use super::value::{self, TaskRef};
+use super::value::{self, Place, TaskRef};
 
 /// Every status that a board knows.
 const STATUSES: [&str; 9] = [
@@ -32,7 +32,11 @@ const BLOCK_KINDS: [&str; 4] = ["dependency", "needs_input", "capability", "tran
 Examples:
   kanban add \"write the report\" --assignee coder --max-runtime 30m
   kanban add \"send it\" --assignee mailer --parent t_1a2b3c4d
-  id=$(kanban --board shop add \"count the stock\")")]
+  kanban add \"fix it\" --assignee coder --workspace worktree:/srv/shop --branch fix/it
+  kanban add \"weekly report\" --idempotency-key report-2026-48
+  id=$(kanban --board shop add \"count the stock\")
+
+Once the task is made the exit code is 0, also if its id cannot be written: then standard error tells it.")]
 pub(crate) struct Add {
     /// What it is called.
     pub(crate) title: String,
@@ -48,21 +52,48 @@ pub(crate) struct Add {
     /// A task that must be done before; may be given again.
     #[arg(long = "parent", value_name = "ID")]
     pub(crate) parents: Vec<String>,
-    /// An existing directory to work in, instead of a scratch directory of its own.
-    #[arg(long, value_name = "PATH")]
+    /// Where its worker works: `scratch`, `dir:PATH`, `worktree`, or `worktree:PATH` (the repository, or the worktree itself).
+    #[arg(long, value_name = "WHERE", default_value = "scratch")]
+    pub(crate) workspace: Place,
+    /// An existing directory to work in: as `--workspace dir:PATH`, and it must be there.
+    #[arg(long, value_name = "PATH", conflicts_with = "workspace")]
     pub(crate) dir: Option<PathBuf>,
+    /// The branch of its worktree [default: `wt/ID`].
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
     /// Whose it is.
     #[arg(long)]
     pub(crate) tenant: Option<String>,
     /// A skill that its worker is to load; may be given again.
     #[arg(long = "skill", value_name = "SKILL")]
     pub(crate) skills: Vec<String>,
+    /// The model that its worker is to use.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
     /// The longest one attempt may take: 90, 90s, 30m, 2h or 1d.
     #[arg(long, value_name = "TIME", value_parser = value::runtime)]
     pub(crate) max_runtime: Option<i64>,
     /// Its own limit for failures in a row.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) max_retries: Option<i64>,
+    /// Its worker works towards a goal, turn after turn.
+    #[arg(long)]
+    pub(crate) goal: bool,
+    /// How many turns it has for that.
+    #[arg(long, value_name = "N", requires = "goal", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) goal_max_turns: Option<i64>,
+    /// Let it wait in triage until somebody says what it is.
+    #[arg(long)]
+    pub(crate) triage: bool,
+    /// `blocked`: it waits until somebody unblocks it.
+    #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["blocked", "running"]), default_value = "running", hide_default_value = true)]
+    pub(crate) initial_status: String,
+    /// Make it once: a task with the same key that is not archived is the answer instead of a second one.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// Who makes it [default: HERMES_PROFILE, else \"user\"].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) created_by: Option<String>,
     /// Write a JSON document instead of the id.
     #[arg(long)]
     pub(crate) json: bool,
@@ -141,12 +172,14 @@ pub(crate) struct Complete {
     pub(crate) metadata: Option<Map<String, Value>>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
+    #[command(flatten)]
+    pub(crate) said: Said,
 }
 
 /// Say that a task cannot go on, and why.
 ///
-/// Blocked twice in a row for the same kind of reason it goes to triage; `dependency` lets it wait for its parents. Workers
-/// are held to their own task, as in `complete`.
+/// Blocked twice in a row for the same kind of reason it goes to triage; `dependency` lets it wait for its parents. The reason
+/// is kept as a comment too. Workers are held to their own task, as in `complete`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -163,6 +196,8 @@ pub(crate) struct Block {
     pub(crate) kind: Option<String>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
+    #[command(flatten)]
+    pub(crate) said: Said,
 }
 
 /// Let a blocked task go on; its failures are forgotten.
@@ -172,6 +207,8 @@ pub(crate) struct Unblock {
     /// The task: ID or BOARD/ID.
     #[arg(value_name = "ID")]
     pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) said: Said,
 }
 
 /// Give a sign of life of a running task.
@@ -190,6 +227,16 @@ pub(crate) struct Heartbeat {
     pub(crate) note: Option<String>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
+    #[command(flatten)]
+    pub(crate) said: Said,
+}
+
+/// How a verb answers.
+#[derive(Debug, Args)]
+pub(crate) struct Said {
+    /// Write a JSON document: the task as it is now.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! Values that say what they allow.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -36,6 +37,49 @@ impl FromStr for TaskRef {
                 board,
                 id: id.to_owned(),
             }),
+        }
+    }
+}
+
+/// A profile's name, or nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignee(pub(crate) Option<String>);
+
+impl FromStr for Assignee {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "" => Err("a profile's name, or `none`".to_owned()),
+            name if ["none", "null", "-"].contains(&name.to_lowercase().as_str()) => Ok(Self(None)),
+            name => Ok(Self(Some(name.to_owned()))),
+        }
+    }
+}
+
+/// Where a worker is to work, as it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Scratch,
+    Dir(PathBuf),
+    Worktree(Option<PathBuf>),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let path = |rest: &str| match rest.trim() {
+            "" => Err("a path follows the colon".to_owned()),
+            path => Ok(PathBuf::from(path)),
+        };
+        match text.split_once(':') {
+            None if text == "scratch" => Ok(Self::Scratch),
+            None if text == "worktree" => Ok(Self::Worktree(None)),
+            Some(("dir", rest)) => Ok(Self::Dir(path(rest)?)),
+            Some(("worktree", rest)) => Ok(Self::Worktree(Some(path(rest)?))),
+            _ => Err("allowed are scratch, dir:PATH, worktree, worktree:PATH".to_owned()),
         }
     }
 }
@@ -107,6 +151,29 @@ mod tests {
         assert!("shop/".parse::<TaskRef>().is_err());
         assert!("shop/t_1/".parse::<TaskRef>().is_err());
         assert!("../t_1".parse::<TaskRef>().is_err());
+    }
+
+    #[test]
+    fn a_place_to_work_is_named_by_its_kind() {
+        assert_eq!("scratch".parse(), Ok(Place::Scratch));
+        assert_eq!("dir:a:b".parse(), Ok(Place::Dir("a:b".into())));
+        assert_eq!("worktree".parse(), Ok(Place::Worktree(None)));
+        assert_eq!(
+            "worktree: /srv".parse(),
+            Ok(Place::Worktree(Some("/srv".into())))
+        );
+        for bad in ["", "dir", "dir:", "worktree: ", "scratch:/srv", "git:/srv"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_has_several_names() {
+        for nobody in ["none", "None", "-", "null"] {
+            assert_eq!(nobody.parse(), Ok(Assignee(None)), "{nobody}");
+        }
+        assert_eq!("ann".parse(), Ok(Assignee(Some("ann".to_owned()))));
+        assert!(" ".parse::<Assignee>().is_err());
     }
 
     #[test]

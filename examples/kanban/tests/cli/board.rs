@@ -74,9 +74,18 @@ fn a_task_is_added_listed_and_shown() -> Result {
     let show = house.show(&id)?;
     let keys: Vec<&String> = show.as_object().ok_or("no object")?.keys().collect();
     let wanted = [
-        "schema", "version", "board", "task", "parents", "children", "comments",
+        "schema",
+        "version",
+        "board",
+        "task",
+        "latest_summary",
+        "parents",
+        "children",
     ];
-    assert_eq!(keys, [&wanted[..], &["events", "runs"]].concat());
+    assert_eq!(
+        keys,
+        [&wanted[..], &["comments", "events", "runs"]].concat()
+    );
     assert_eq!(show["schema"], "kanban.show");
     assert_eq!(show["events"][0]["kind"], "created");
 
@@ -127,8 +136,9 @@ fn a_blocked_task_goes_on_when_it_is_unblocked() -> Result {
     let id = house.add(&["ask"])?;
     let said = house.ok(&["block", &id, "which", "quarter?", "--kind", "needs_input"])?;
     assert!(said.err.contains("is blocked"), "{said:?}");
-    let event = &house.show(&id)?["events"][1];
-    assert_eq!(event["payload"]["reason"], "which quarter?");
+    let events = &house.show(&id)?["events"];
+    assert_eq!(events[1]["kind"], "commented");
+    assert_eq!(events[2]["payload"]["reason"], "which quarter?");
 
     assert!(house.ok(&["unblock", &id])?.err.contains("is ready"));
     let again = house.ok(&["block", &id, "again", "--kind", "needs_input"])?;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,16 +19,17 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// `kanban ARGS`.
     pub(super) fn start(house: &House, args: &[&str]) -> Result<Self> {
+        Self::spawn(house, &mut house.command(args))
+    }
+
+    /// This command as it stands.
+    pub(super) fn spawn(house: &House, command: &mut Command) -> Result<Self> {
         let named = tempfile::Builder::new()
             .prefix("said.")
             .append(true)
             .tempfile_in(house.beside(""))?;
         let (file, log) = named.keep()?;
-        let child = house
-            .command(args)
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .spawn()?;
+        let child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Self { child, log })
     }
 

@@ -142,6 +142,11 @@ impl House {
         Ok(self.db()?.query_row(&sql, [id], |row| row.get(0))?)
     }
 
+    /// One value of a statement about one task.
+    pub(crate) fn query<T: rusqlite::types::FromSql>(&self, sql: &str, id: &str) -> Result<T> {
+        Ok(self.db()?.query_row(sql, [id], |row| row.get(0))?)
+    }
+
     /// A board whose database is no database.
     pub(crate) fn broken_board(&self, slug: &str) -> Result {
         let dir = self.root().join("kanban/boards").join(slug);
@@ -170,6 +175,11 @@ impl House {
     /// `kanban run ARGS`.
     pub(crate) fn daemon(&self, args: &[&str]) -> Result<Daemon> {
         Daemon::start(self, &[&["run"], args].concat())
+    }
+
+    /// `nohup kanban run`.
+    pub(crate) fn nohup_daemon(&self) -> Result<Daemon> {
+        Daemon::spawn(self, &mut under(&["nohup"], &self.command(&["run"])))
     }
 
     /// `kanban status --watch --json`.
@@ -222,6 +232,25 @@ impl Drop for House {
             }
         });
     }
+}
+
+/// The same command as further words of another one.
+pub(crate) fn under(words: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(words[0]);
+    outer
+        .args(&words[1..])
+        .arg(command.get_program())
+        .args(command.get_args());
+    if let Some(dir) = command.get_current_dir() {
+        outer.current_dir(dir);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer
 }
 
 /// Whether a process runs; one that ended and was not waited for does not.

@@ -1,0 +1,58 @@
+//! Removing scratch directories that nobody needs any more.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rusqlite::Transaction;
+
+use super::super::value;
+use super::{OPEN, Result};
+use crate::root::Board;
+
+/// The scratch directories of a finished task and of its parents, as far as no open task needs them: none that waits for
+/// their task, and none that works in the same place, as tasks do that a worker made.
+pub(super) fn unneeded(tx: &Transaction<'_>, id: &str) -> Result<Vec<PathBuf>> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT t.workspace_path FROM tasks t WHERE t.workspace_kind = 'scratch' AND t.workspace_path <> '' \
+         AND (t.id = ?1 OR t.id IN (SELECT parent_id FROM task_links WHERE child_id = ?1)) \
+         AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.{OPEN} AND ( \
+           o.id = t.id OR o.id IN (SELECT child_id FROM task_links WHERE parent_id = t.id)))"
+    ))?;
+    let rows = statement.query_map([id], |row| value::exact(row, 0))?;
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in rows {
+        paths.extend(path?.map(PathBuf::from));
+    }
+    if paths.is_empty() {
+        return Ok(paths);
+    }
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT o.workspace_path FROM tasks o WHERE o.{OPEN} AND o.workspace_path <> ''"
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(used) = value::shown(row, 0)?.map(PathBuf::from) else {
+            continue;
+        };
+        // Also one that works further in, or around it.
+        paths.retain(|path| !used.starts_with(path) && !path.starts_with(&used));
+    }
+    Ok(paths)
+}
+
+/// Removes them, each only if it lies inside the board's own directory for them. One that cannot be removed stays: the task is
+/// done all the same.
+pub(super) fn remove(board: &Board, paths: &[PathBuf]) {
+    let Ok(root) = board.workspaces_dir().canonicalize() else {
+        return;
+    };
+    for path in paths.iter().filter(|path| path.is_absolute()) {
+        // Where it really is, so that a link leads nowhere else.
+        let Ok(path) = path.canonicalize() else {
+            continue;
+        };
+        if path != root && path.starts_with(&root) {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}

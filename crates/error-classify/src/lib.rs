@@ -1,10 +1,7 @@
+// The page is the same with any features; only its examples need two of them.
 #![cfg_attr(
-    all(feature = "rusqlite", feature = "path-facts"),
+    any(not(doctest), all(feature = "rusqlite", feature = "path-facts")),
     doc = include_str!("../README.md")
-)]
-#![cfg_attr(
-    not(all(feature = "rusqlite", feature = "path-facts")),
-    doc = "Tells what kind of failure an error is, and what would help."
 )]
 //!
 //! # Where to look

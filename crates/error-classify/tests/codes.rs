@@ -16,8 +16,10 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 fn header() -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // For this platform alone: of the others' packages nothing may have been fetched.
     let output = Command::new(cargo)
         .args(["metadata", "--format-version=1", "--offline"])
+        .args(["--filter-platform", &host()?])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -34,6 +36,13 @@ fn header() -> Result<String> {
         .with_file_name("sqlite3")
         .join("sqlite3.h");
     Ok(fs::read_to_string(header)?)
+}
+
+fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output()?;
+    let version = String::from_utf8(output.stdout)?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc does not tell its host")?.to_owned())
 }
 
 /// The result codes by name: from `SQLITE_OK` to the first definition behind the extended codes.

@@ -101,18 +101,16 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
     where
         Q: Equivalent<K>,
     {
-        let others_and_it = self.core.marks.count();
-        let counted = match &self.origin {
-            Origin::Probe(probe) => probe.slot().is_recorded(),
-            Origin::Healthy(Door::Handle(slot), _) => slot.is_recorded(),
-            // Others that began beside it may have failed.
-            Origin::Healthy(Door::Key(..), _) if others_and_it == 0 => false,
+        let marks = &self.core.marks;
+        match &self.origin {
+            Origin::Probe(probe) => probe.slot().in_trouble(marks),
+            Origin::Healthy(Door::Handle(slot), _) => slot.in_trouble(marks),
+            // Nobody's hash is needed to count to one.
+            Origin::Healthy(Door::Key(..), _) if marks.count() == 0 => 1,
             Origin::Healthy(Door::Key(key, hasher), _) => {
-                let slot = self.core.find(*key, hasher.hash_of(key));
-                slot.is_some_and(|slot| slot.is_recorded())
+                self.core.in_trouble(*key, hasher.hash_of(key))
             }
-        };
-        others_and_it + usize::from(!counted)
+        }
     }
 
     /// Replaces the stamp: for a caller that has just changed the thing itself, say by a repair, and will try it once more now.

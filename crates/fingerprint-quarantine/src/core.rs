@@ -179,6 +179,18 @@ impl<K, T, C> Core<K, T, C> {
         slots.find(hash, |slot| key.equivalent(slot.key())).cloned()
     }
 
+    /// [`Slot::in_trouble`] by key. One step with the table locked, so that nobody makes the slot meanwhile and fails in it.
+    pub(crate) fn in_trouble<Q>(&self, key: &Q, hash: u64) -> usize
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let slots = read(&self.slots);
+        match slots.find(hash, |slot| key.equivalent(slot.key())) {
+            Some(slot) => slot.in_trouble(&self.marks),
+            None => self.marks.count() + 1,
+        }
+    }
+
     /// The key's slot, `fresh` if it had none. What `take` does with it happens before anybody can sweep it.
     pub(crate) fn with_slot<Q, R>(
         &self,

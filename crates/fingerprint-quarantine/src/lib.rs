@@ -25,6 +25,8 @@ mod levers;
 mod look;
 #[cfg(all(test, fingerprint_loom))]
 mod loom_tests;
+#[cfg(all(test, fingerprint_loom))]
+mod loom_three;
 mod marks;
 mod past;
 mod probe;

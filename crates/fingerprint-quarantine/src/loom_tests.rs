@@ -1,24 +1,28 @@
-//! The interleavings of a few threads at one quarantine: all of them for two threads, those with a bounded number of preemptions for
-//! three. Run with
+//! The interleavings of a few threads at one quarantine, by key: all of them for two threads, those with a bounded number of preemptions
+//! for three (`loom_three` has all of three threads, by handle). Run with
 //! `RUSTFLAGS="--cfg fingerprint_loom" cargo test -p fingerprint-quarantine --release --lib --target-dir target/loom loom`.
 //!
 //! The thing that a key stands for is a cell that loom watches: two attempts at it at once, or one that does not see what an earlier
 //! one did, fail the model.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use loom::cell::UnsafeCell;
-use loom::sync::Arc;
 use loom::thread;
 
 use crate::{Admission, Attempt, Clock, Handle, Hold, Quarantine, Reason};
 
-const HOLD: Hold = Hold::until_changed();
+pub(crate) const HOLD: Hold = Hold::until_changed();
 const KEY: u8 = 1;
 
+/// A hasher without a seed: loom wants each run to be the same.
+pub(crate) type Boards = Quarantine<u8, u8, Still, BuildHasherDefault<DefaultHasher>>;
+
 /// Time does not matter here.
-struct Still;
+#[derive(Default)]
+pub(crate) struct Still;
 
 impl Clock for Still {
     fn now(&self) -> Duration {
@@ -27,15 +31,14 @@ impl Clock for Still {
 }
 
 struct World {
-    boards: Quarantine<u8, u8, Still, BuildHasherDefault<DefaultHasher>>,
+    boards: Boards,
     thing: UnsafeCell<()>,
 }
 
 impl World {
     fn new() -> Arc<Self> {
-        // A hasher without a seed: loom wants each run to be the same.
         Arc::new(Self {
-            boards: Quarantine::with_clock_and_hasher(Still, BuildHasherDefault::default()),
+            boards: Boards::default(),
             thing: UnsafeCell::new(()),
         })
     }

@@ -100,6 +100,12 @@ impl<K, T> Slot<K, T> {
             .map(|record| record.held(now))
     }
 
+    /// How many keys are in trouble with this one counted in, and once: it cannot come to be on record, nor leave it, meanwhile.
+    pub(crate) fn in_trouble(&self, marks: &Marks) -> usize {
+        let state = lock(&self.state);
+        marks.count() + usize::from(state.record.is_none())
+    }
+
     /// Changes the record without making or ending it.
     pub(crate) fn with_record<R>(&self, change: impl FnOnce(Option<&mut Record<T>>) -> R) -> R {
         self.change(|state| change(state.record.as_mut()))

@@ -2,14 +2,17 @@
 
 #[cfg(all(test, fingerprint_loom))]
 pub(crate) use loom::sync::{
-    Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 #[cfg(not(all(test, fingerprint_loom)))]
 pub(crate) use std::sync::{
-    Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
+
+// Not loom's: nothing relies on the order in which references are counted, and it would be most of each model.
+pub(crate) use std::sync::Arc;
 
 use std::sync::PoisonError;
 

@@ -1,36 +1,15 @@
 //! Clocks that cannot be trusted: they step back, jump forward, stand still while the machine sleeps, or end. None makes a hold
 //! overflow, panic or last for ever, and none keeps a change or a person from ending it.
 
+mod support;
+
 use std::time::Duration;
 
 use fingerprint_quarantine::{
-    Admission, Attempt, Backoff, Clock, FakeClock, Held, Hold, Monotonic, Quarantine, Reason,
-    Standing, TickClock,
+    Admission, Backoff, Clock, FakeClock, Hold, Monotonic, Quarantine, Reason, Standing, TickClock,
 };
 use proptest::prelude::*;
-
-type Boards = Quarantine<String, u32, FakeClock>;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn boards() -> (Boards, FakeClock) {
-    let clock = FakeClock::at(SECOND * 1_000);
-    (Quarantine::with_clock(clock.clone()), clock)
-}
-
-fn go(boards: &Boards, stamp: u32) -> Attempt<'_, String, u32, FakeClock, str> {
-    match boards.admit_stamped("a", stamp) {
-        Admission::Go(attempt) => attempt,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn held(boards: &Boards, stamp: u32) -> Held {
-    match boards.admit_stamped("a", stamp) {
-        Admission::Held(held) => held,
-        other => panic!("{other:?}"),
-    }
-}
+use support::{SECOND, boards, go, held};
 
 #[test]
 fn a_clock_that_steps_back_costs_at_most_one_more_wait() {

@@ -1,35 +1,15 @@
 //! What time does: the timer, its growth and how that fades, and the shortest hold.
 
+mod support;
+
 use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use fingerprint_quarantine::{
-    Admission, Attempt, Backoff, Clock, FakeClock, Handle, Held, Hold, Quarantine, Reason,
+    Admission, Backoff, Clock, FakeClock, Handle, Hold, Quarantine, Reason,
 };
-
-type Boards = Quarantine<String, u32, FakeClock>;
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn boards() -> (Boards, FakeClock) {
-    let clock = FakeClock::at(SECOND * 1_000);
-    (Quarantine::with_clock(clock.clone()), clock)
-}
-
-fn go(boards: &Boards, stamp: u32) -> Attempt<'_, String, u32, FakeClock, str> {
-    match boards.admit_stamped("a", stamp) {
-        Admission::Go(attempt) => attempt,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn held(boards: &Boards, stamp: u32) -> Held {
-    match boards.admit_stamped("a", stamp) {
-        Admission::Held(held) => held,
-        other => panic!("{other:?}"),
-    }
-}
+use support::{Boards, SECOND, boards, go, held};
 
 /// Waits out the timer to the nanosecond and fails again; the wait that was.
 fn fail_at_the_timer(boards: &Boards, clock: &FakeClock, hold: &Hold) -> Duration {

@@ -34,6 +34,8 @@ pub(crate) struct Log {
     runner: Option<ThreadId>,
     /// Invariant: once it is `Some` it never changes, so all waiters are told the same.
     end: Option<End>,
+    /// Whether a thread waits, or has waited, at `landed`. To wake nobody takes a system call, too.
+    awaited: bool,
     /// Who is to be woken beside the threads at `landed`.
     #[cfg(feature = "async")]
     pub(crate) wakers: Wakers,
@@ -47,6 +49,7 @@ impl Flight {
             log: Mutex::new(Log {
                 runner: None,
                 end: None,
+                awaited: false,
                 #[cfg(feature = "async")]
                 wakers: Wakers::default(),
             }),
@@ -65,19 +68,20 @@ impl Flight {
         let mut log = lock(&self.log);
         debug_assert!(log.end.is_none(), "a turn ends once");
         log.end = Some(end);
+        let awaited = log.awaited;
         #[cfg(feature = "async")]
         let wakers = std::mem::take(&mut log.wakers);
         drop(log);
-        self.landed.notify_all();
+        if awaited {
+            self.landed.notify_all();
+        }
         #[cfg(feature = "async")]
         wakers.wake_all();
     }
 
     pub(crate) fn wait(&self) -> Waited {
         let me = current().id();
-        let log = wait_while(&self.landed, lock(&self.log), |log| {
-            log.answer(me).is_none()
-        });
+        let log = wait_while(&self.landed, lock(&self.log), |log| log.awaits(me));
         // `wait_while` comes back only with an answer.
         log.answer(me).unwrap_or(Waited::Own)
     }
@@ -85,9 +89,7 @@ impl Flight {
     /// `None` when nothing was heard within `timeout`.
     pub(crate) fn wait_timeout(&self, timeout: Duration) -> Option<Waited> {
         let me = current().id();
-        let log = wait_timeout_while(&self.landed, lock(&self.log), timeout, |log| {
-            log.answer(me).is_none()
-        });
+        let log = wait_timeout_while(&self.landed, lock(&self.log), timeout, |log| log.awaits(me));
         log.answer(me)
     }
 
@@ -106,6 +108,13 @@ impl Flight {
 }
 
 impl Log {
+    /// Whether a waiter on thread `me` must wait on; if so it is noted.
+    fn awaits(&mut self, me: ThreadId) -> bool {
+        let none = self.answer(me).is_none();
+        self.awaited |= none;
+        none
+    }
+
     /// What a waiter on thread `me` can be told now.
     pub(crate) fn answer(&self, me: ThreadId) -> Option<Waited> {
         match self.end {

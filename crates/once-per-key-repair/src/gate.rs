@@ -10,7 +10,7 @@ use crate::handle::Handle;
 use crate::outcome::{Outcome, Rearmed};
 use crate::slot::Slot;
 use crate::sync::Arc;
-use crate::table::Table;
+use crate::table::{Mark, Table};
 use crate::turn::Turn;
 
 /// Lets one caller repair a key, once, and tells everyone else how it went.
@@ -192,9 +192,9 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
             slot.outcome().ok_or_else(|| Arc::clone(slot))
         });
         match found {
-            Some(Ok(outcome)) => Turn::Spent(outcome),
-            Some(Err(slot)) => Turn::claim(slot),
-            None => Turn::claim(self.insert(key, make)),
+            Ok(Ok(outcome)) => Turn::Spent(outcome),
+            Ok(Err(slot)) => Turn::claim(slot),
+            Err(mark) => Turn::claim(self.insert(key, mark, make)),
         }
     }
 
@@ -216,6 +216,7 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     {
         self.table
             .find(key, &self.hasher, |slot| slot.outcome())
+            .ok()
             .flatten()
     }
 
@@ -242,8 +243,8 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         match self.table.find(key, &self.hasher, Arc::clone) {
-            Some(slot) => slot.rearm(),
-            None => Rearmed::Unspent,
+            Ok(slot) => slot.rearm(),
+            Err(_) => Rearmed::Unspent,
         }
     }
 
@@ -262,7 +263,7 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
         let found = self.table.find(key, &self.hasher, Arc::clone);
-        Handle::new(found.unwrap_or_else(|| self.insert(key, Q::to_owned)))
+        Handle::new(found.unwrap_or_else(|mark| self.insert(key, mark, Q::to_owned)))
     }
 
     /// Forgets the keys that `keep` refuses, for instance of things that are gone. A forgotten key is untried again.
@@ -280,21 +281,24 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     /// assert!(matches!(gate.enter("here"), Turn::Spent(_)));
     /// assert!(matches!(gate.enter("gone"), Turn::Yours(_)));
     /// ```
-    pub fn retain(&self, mut keep: impl FnMut(&K) -> bool) {
-        // All of them first: `keep` is not asked about a key that it brings itself.
-        let shards: Vec<_> = self.table.shards().iter().map(|s| (s, s.all())).collect();
-        for (shard, mut refused) in shards {
-            refused.retain(|slot| !keep(slot.key()));
-            if !refused.is_empty() {
-                shard.forget(&refused);
-            }
-            // The last of a key is dropped here, outside the lock.
-        }
+    pub fn retain(&self, keep: impl FnMut(&K) -> bool) {
+        self.table.retain(keep);
     }
 
+    /// For a key that has no slot. `mark` is the key's.
     #[cold]
-    fn insert<Q: ?Sized>(&self, key: &Q, make: impl FnOnce(&Q) -> K) -> Arc<Slot<K>> {
-        self.table.insert(make(key), self.budget, &self.hasher)
+    fn insert<Q>(&self, key: &Q, mark: Mark, make: impl FnOnce(&Q) -> K) -> Arc<Slot<K>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let made = make(key);
+        // It may have been made into another key, and that one's mark is still to be computed.
+        let mark = if key.equivalent(&made) {
+            mark
+        } else {
+            Mark::of(&made, &self.hasher)
+        };
+        self.table.insert(made, mark, self.budget)
     }
 }
 

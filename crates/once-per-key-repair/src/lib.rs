@@ -1,7 +1,7 @@
-#![cfg_attr(feature = "interprocess", doc = include_str!("../README.md"))]
+// The page is the same with any features; only its examples need one of them.
 #![cfg_attr(
-    not(feature = "interprocess"),
-    doc = "A gate that lets a repair run at most once per key, whoever asks and however it ends."
+    any(not(doctest), feature = "interprocess"),
+    doc = include_str!("../README.md")
 )]
 //!
 //! # Where to look

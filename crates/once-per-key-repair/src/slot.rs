@@ -15,13 +15,14 @@ use std::num::NonZeroU8;
 use crate::flight::{End, Flight};
 use crate::outcome::{Outcome, Rearmed};
 use crate::sync::{Arc, AtomicU16, Mutex, Ordering, lock};
+use crate::table::Mark;
 
 #[derive(Debug)]
 pub(crate) struct Slot<K> {
     key: K,
     /// 32 bits of the key's hash, so that a table which grows runs nobody's `Hash`: one that panics there would cost other keys
     /// their place.
-    mark: u32,
+    mark: Mark,
     /// A [`Tally`]. Written only under `flight`'s lock; read without it.
     tally: AtomicU16,
     /// The attempts that an arming allows.
@@ -47,7 +48,7 @@ struct Tally(u16);
 // ===== impl Slot =====
 
 impl<K> Slot<K> {
-    pub(crate) fn new(key: K, mark: u32, budget: NonZeroU8) -> Self {
+    pub(crate) fn new(key: K, mark: Mark, budget: NonZeroU8) -> Self {
         Self {
             key,
             mark,
@@ -57,7 +58,7 @@ impl<K> Slot<K> {
         }
     }
 
-    pub(crate) fn mark(&self) -> u32 {
+    pub(crate) fn mark(&self) -> Mark {
         self.mark
     }
 

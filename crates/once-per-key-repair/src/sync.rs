@@ -38,9 +38,9 @@ pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 pub(crate) fn wait_while<'a, T>(
     condvar: &Condvar,
     mut guard: MutexGuard<'a, T>,
-    mut condition: impl FnMut(&T) -> bool,
+    mut condition: impl FnMut(&mut T) -> bool,
 ) -> MutexGuard<'a, T> {
-    while condition(&guard) {
+    while condition(&mut guard) {
         guard = condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
     }
     guard
@@ -52,10 +52,10 @@ pub(crate) fn wait_timeout_while<'a, T>(
     condvar: &Condvar,
     guard: MutexGuard<'a, T>,
     timeout: Duration,
-    mut condition: impl FnMut(&T) -> bool,
+    condition: impl FnMut(&mut T) -> bool,
 ) -> MutexGuard<'a, T> {
     condvar
-        .wait_timeout_while(guard, timeout, |value| condition(value))
+        .wait_timeout_while(guard, timeout, condition)
         .unwrap_or_else(PoisonError::into_inner)
         .0
 }
@@ -66,7 +66,7 @@ pub(crate) fn wait_timeout_while<'a, T>(
     condvar: &Condvar,
     guard: MutexGuard<'a, T>,
     _timeout: Duration,
-    condition: impl FnMut(&T) -> bool,
+    condition: impl FnMut(&mut T) -> bool,
 ) -> MutexGuard<'a, T> {
     wait_while(condvar, guard, condition)
 }

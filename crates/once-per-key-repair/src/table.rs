@@ -24,9 +24,13 @@ pub(crate) struct Table<K> {
 ///
 /// Two cache lines: the processor fetches them in pairs.
 #[repr(align(128))]
-pub(crate) struct Shard<K> {
+struct Shard<K> {
     slots: RwLock<HashTable<Arc<Slot<K>>>>,
 }
+
+/// What a slot keeps of its key's hash: both halves in one, as a hasher may leave one of them empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark(u32);
 
 // ===== impl Table =====
 
@@ -59,8 +63,17 @@ impl<K> Table<K> {
             .sum()
     }
 
-    pub(crate) fn shards(&self) -> &[Shard<K>] {
-        &self.shards
+    /// Makes all that `keep` refuses untried, or gone. It is called outside all locks.
+    pub(crate) fn retain(&self, mut keep: impl FnMut(&K) -> bool) {
+        // All of them first: `keep` is not asked about a key that it brings itself.
+        let shards: Vec<_> = self.shards.iter().map(|s| (s, s.all())).collect();
+        for (shard, mut refused) in shards {
+            refused.retain(|slot| !keep(slot.key()));
+            if !refused.is_empty() {
+                shard.forget(&refused);
+            }
+            // The last of a key is dropped here, outside the lock.
+        }
     }
 
     /// By bits that the table in it does not look at: it takes the lowest for the place and the highest seven for the tag.
@@ -70,53 +83,52 @@ impl<K> Table<K> {
     }
 }
 
-/// What a slot keeps of a hash: both halves, as a hasher may leave one of them empty.
-#[inline]
-fn mark(hash: u64) -> u32 {
-    (hash ^ hash >> 32) as u32
-}
+// ===== impl Mark =====
 
-/// The mark as the tables want it: with something in the lowest and in the highest bits.
-#[inline]
-fn wide(mark: u32) -> u64 {
-    u64::from(mark) << 32 | u64::from(mark)
+impl Mark {
+    #[inline]
+    pub(crate) fn of<Q: ?Sized + Hash>(key: &Q, hasher: &impl BuildHasher) -> Self {
+        let hash = hasher.hash_one(key);
+        Self((hash ^ hash >> 32) as u32)
+    }
+
+    /// As the tables want it: with something in the lowest and in the highest bits.
+    #[inline]
+    fn wide(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
+    }
 }
 
 impl<K: Hash + Eq> Table<K> {
-    /// What `take` makes of the key's slot, under the lock.
+    /// What `take` makes of the key's slot, under the lock; or the mark of a key that has none.
     #[inline]
     pub(crate) fn find<Q, T>(
         &self,
         key: &Q,
         hasher: &impl BuildHasher,
         take: impl FnOnce(&Arc<Slot<K>>) -> T,
-    ) -> Option<T>
+    ) -> Result<T, Mark>
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let hash = wide(mark(hasher.hash_one(key)));
+        let mark = Mark::of(key, hasher);
+        let hash = mark.wide();
         read(&self.shard(hash).slots)
             .find(hash, |slot| key.equivalent(slot.key()))
             .map(take)
+            .ok_or(mark)
     }
 
     /// The key's slot, which another thread may have put there meanwhile.
-    pub(crate) fn insert(
-        &self,
-        key: K,
-        budget: NonZeroU8,
-        hasher: &impl BuildHasher,
-    ) -> Arc<Slot<K>> {
-        // Hashed anew: what was looked for may have been made into another key.
-        let mark = mark(hasher.hash_one(&key));
-        let hash = wide(mark);
+    pub(crate) fn insert(&self, key: K, mark: Mark, budget: NonZeroU8) -> Arc<Slot<K>> {
+        let hash = mark.wide();
         // Made before and dropped after the lock is held: a lost race drops its key outside.
         let fresh = Arc::new(Slot::new(key, mark, budget));
         let mut slots = write(&self.shard(hash).slots);
         if let Some(slot) = slots.find(hash, |slot| slot.key() == fresh.key()) {
             return Arc::clone(slot);
         }
-        slots.insert_unique(hash, Arc::clone(&fresh), |slot| wide(slot.mark()));
+        slots.insert_unique(hash, Arc::clone(&fresh), |slot| slot.mark().wide());
         fresh
     }
 }
@@ -124,14 +136,14 @@ impl<K: Hash + Eq> Table<K> {
 // ===== impl Shard =====
 
 impl<K> Shard<K> {
-    pub(crate) fn all(&self) -> Vec<Arc<Slot<K>>> {
+    fn all(&self) -> Vec<Arc<Slot<K>>> {
         read(&self.slots).iter().cloned().collect()
     }
 }
 
 impl<K> Shard<K> {
     /// Makes these slots of this shard untried, unless their turn is out, and removes those that only the table still holds.
-    pub(crate) fn forget(&self, refused: &[Arc<Slot<K>>]) {
+    fn forget(&self, refused: &[Arc<Slot<K>>]) {
         let mut slots = write(&self.slots);
         for slot in refused {
             // It takes the slot's lock, so a repair after this happens after the one before.
@@ -139,14 +151,14 @@ impl<K> Shard<K> {
             // Two holders: the table and `refused`, so no permit and no handle. With the table locked nobody can become a third.
             if Arc::strong_count(slot) == 2 {
                 if let Ok(entry) =
-                    slots.find_entry(wide(slot.mark()), |other| Arc::ptr_eq(other, slot))
+                    slots.find_entry(slot.mark().wide(), |other| Arc::ptr_eq(other, slot))
                 {
                     entry.remove();
                 }
             }
         }
         if slots.len() < slots.capacity() / 4 {
-            slots.shrink_to(0, |slot| wide(slot.mark()));
+            slots.shrink_to(0, |slot| slot.mark().wide());
         }
     }
 }
@@ -156,28 +168,20 @@ mod tests {
     use std::hash::{BuildHasherDefault, DefaultHasher};
     use std::num::NonZeroU8;
 
-    use super::{Table, read};
+    use super::{Mark, Table, read};
 
     type Hasher = BuildHasherDefault<DefaultHasher>;
 
     fn full() -> Table<usize> {
         let table = Table::new();
         for key in 0..10_000 {
-            table.insert(key, NonZeroU8::MIN, &Hasher::default());
+            table.insert(key, Mark::of(&key, &Hasher::default()), NonZeroU8::MIN);
         }
         table
     }
 
-    fn forget(table: &Table<usize>, refuse: impl Fn(usize) -> bool) {
-        for shard in table.shards() {
-            let mut refused = shard.all();
-            refused.retain(|slot| refuse(*slot.key()));
-            shard.forget(&refused);
-        }
-    }
-
     fn sizes(table: &Table<usize>) -> Vec<(usize, usize)> {
-        let tables = table.shards().iter().map(|shard| read(&shard.slots));
+        let tables = table.shards.iter().map(|shard| read(&shard.slots));
         tables
             .map(|slots| (slots.len(), slots.capacity()))
             .collect()
@@ -201,12 +205,12 @@ mod tests {
     fn a_table_gives_memory_back_when_most_of_its_keys_are_gone_and_not_before() {
         let table = full();
         let before = sizes(&table);
-        forget(&table, |key| key % 5 > 2);
+        table.retain(|key| key % 5 <= 2);
         for (before, after) in before.into_iter().zip(sizes(&table)) {
             // The places of those that went may not be free again, but the table has not become smaller.
             assert!(after.1 > before.1 / 2, "{before:?} {after:?}");
         }
-        forget(&table, |key| key % 100 > 0);
+        table.retain(|key| key % 100 == 0);
         let after = sizes(&table);
         assert_eq!(after.iter().map(|(len, _)| len).sum::<usize>(), 100);
         for (len, capacity) in after {

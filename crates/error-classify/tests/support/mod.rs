@@ -13,7 +13,10 @@ use rusqlite::{Batch, Connection};
 const GOLDEN: &str = include_str!("../golden/sqlite-3.54.txt");
 
 /// What older versions say otherwise: the versions below the first number, and the entries. `-` for a message: no error there.
-const OLDER: &[(i32, &str)] = &[(3_041_000, include_str!("../golden/sqlite-3.40.txt"))];
+const OLDER: &[(i32, &str)] = &[
+    (3_046_000, include_str!("../golden/sqlite-3.45.txt")),
+    (FORGER_SINCE, include_str!("../golden/sqlite-3.46.txt")),
+];
 
 const SCHEMA: &str = "
     CREATE TABLE t(a, b); CREATE TABLE u(a); CREATE INDEX i ON t(a); CREATE VIEW vbad AS SELECT missing FROM u;

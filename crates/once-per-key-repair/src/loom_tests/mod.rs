@@ -1,5 +1,5 @@
-//! The interleavings of a few threads at one gate: all of them for two threads and for one slot, those with a bounded number of
-//! preemptions where three threads go through a whole gate. Run with
+//! The interleavings of a few threads at one gate: all of them for two threads, and for [`three`] with one step each; those with a
+//! bounded number of preemptions where three threads go through a whole gate. Run with
 //! `RUSTFLAGS="--cfg once_per_key_loom" cargo test -p once-per-key-repair --release --lib loom`.
 //!
 //! A key comes with a cell that loom watches: two repairs of it at once, or a later one that does not see what an earlier one
@@ -8,6 +8,7 @@
 mod budget;
 #[cfg(feature = "async")]
 mod tasks;
+mod three;
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::num::NonZeroU8;
@@ -20,6 +21,7 @@ use loom::thread;
 
 use crate::flight::End;
 use crate::slot::{Claim, Slot};
+use crate::table::Mark;
 use crate::{Outcome, Rearmed, RepairGate, Turn, Waited};
 
 const KEYS: usize = 2;
@@ -125,7 +127,8 @@ fn three_threads(visit: fn(&World)) {
 #[test]
 fn loom_three_threads_at_one_slot_get_one_grant() {
     loom::model(|| {
-        let shared = Arc::new((Slot::new(0, 0, NonZeroU8::MIN), AtomicUsize::new(0)));
+        let mark = Mark::of(&0_u8, &BuildHasherDefault::<DefaultHasher>::default());
+        let shared = Arc::new((Slot::new(0, mark, NonZeroU8::MIN), AtomicUsize::new(0)));
         let visit = |(slot, grants): &(Slot<u8>, AtomicUsize)| {
             if let Claim::Granted(flight, _attempt) = slot.claim() {
                 grants.fetch_add(1, Relaxed);

@@ -1,0 +1,159 @@
+//! Three threads, one operation each, in every interleaving there is: no bound on preemptions.
+//!
+//! That ends in time because nothing else is in the models. They work on the table, a slot and its flight, below the gate's
+//! doors; references are dropped after the threads have ended, as loom would try the order of each two drops; and what counts for
+//! the asserts alone is not loom's. On two busy cores the new key took 13 s, and each of the others less than one.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::num::NonZeroU8;
+use std::sync::Arc as Plain;
+
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::flight::{End, Flight};
+use crate::permit::Permit;
+use crate::slot::{Claim, Slot};
+use crate::table::{Mark, Table};
+use crate::{Outcome, Rearmed, Waited};
+
+type Hasher = BuildHasherDefault<DefaultHasher>;
+
+fn unbounded(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = None;
+    builder.check(model);
+}
+
+/// A slot whose turn is out.
+fn claimed() -> (Plain<Arc<Slot<u8>>>, Arc<Flight>) {
+    let mark = Mark::of(&0_u8, &Hasher::default());
+    let slot = Arc::new(Slot::new(0, mark, NonZeroU8::MIN));
+    let Claim::Granted(flight, 1) = slot.claim() else {
+        panic!("a new slot")
+    };
+    (Plain::new(slot), flight)
+}
+
+/// Asks, and waits if another is inside; with what must not be dropped yet.
+fn ask(slot: &Slot<u8>) -> (Option<Waited>, Option<Arc<Flight>>) {
+    match slot.claim() {
+        Claim::Busy(flight) => (Some(flight.wait()), Some(flight)),
+        Claim::Spent(outcome) => (Some(Waited::Settled(outcome)), None),
+        Claim::Granted(flight, _attempt) => (None, Some(flight)),
+    }
+}
+
+#[test]
+fn loom_three_threads_that_bring_one_new_key_get_one_grant() {
+    unbounded(|| {
+        let table = Plain::new(Table::<u8>::new());
+        let enter = |table: &Table<u8>| {
+            let found = table.find(&0, &Hasher::default(), Arc::clone);
+            let slot = found.unwrap_or_else(|mark| table.insert(0, mark, NonZeroU8::MIN));
+            let claim = slot.claim();
+            (slot, claim)
+        };
+        let others = [(); 2].map(|()| {
+            let table = Plain::clone(&table);
+            thread::spawn(move || enter(&table))
+        });
+        let mine = enter(&table);
+        let [one, two] = others.map(|other| other.join().unwrap());
+        let all = [mine, one, two];
+        assert!(all.iter().all(|(slot, _)| Arc::ptr_eq(slot, &all[0].0)));
+        let granted = |(_, claim): &&_| matches!(claim, Claim::Granted(..));
+        assert_eq!(all.iter().filter(granted).count(), 1);
+        assert_eq!(table.len(), 1);
+    });
+}
+
+#[test]
+fn loom_one_ends_its_turn_beside_one_that_waits_and_one_that_re_arms() {
+    unbounded(|| {
+        let (slot, flight) = claimed();
+        let waiter = thread::spawn({
+            let slot = Plain::clone(&slot);
+            move || ask(&slot)
+        });
+        let armer = thread::spawn({
+            let slot = Plain::clone(&slot);
+            move || slot.rearm()
+        });
+        slot.end(&flight, End::Settled(Outcome::Failed));
+        let (heard, next) = waiter.join().unwrap();
+        // Who came after the end and the re-arm has the next turn; all others heard of this one.
+        assert!(matches!(
+            heard,
+            None | Some(Waited::Settled(Outcome::Failed))
+        ));
+        let rearmed = armer.join().unwrap();
+        assert!(matches!(
+            rearmed,
+            Rearmed::AfterFlight | Rearmed::Ready(Outcome::Failed)
+        ));
+        assert_eq!(slot.outcome(), None);
+        assert_eq!(matches!(slot.claim(), Claim::Granted(..)), heard.is_some());
+        drop(next);
+    });
+}
+
+#[test]
+fn loom_a_permit_that_is_dropped_is_heard_of_by_two_that_ask() {
+    unbounded(|| {
+        let (slot, flight) = claimed();
+        let askers = [(); 2].map(|()| {
+            let slot = Plain::clone(&slot);
+            thread::spawn(move || ask(&slot))
+        });
+        // References of its own are kept here for as long as the threads run.
+        let kept = (Arc::clone(&slot), Arc::clone(&flight));
+        drop(Permit::new(Arc::clone(&slot), flight, 1));
+        for asker in askers {
+            let (heard, _flight) = asker.join().unwrap();
+            assert_eq!(heard, Some(Waited::Settled(Outcome::Abandoned)));
+        }
+        drop(kept);
+    });
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn loom_a_task_that_waits_is_woken_beside_a_thread_that_asks() {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use std::task::{Context, Poll, Wake};
+
+    use crate::wakers::Seat;
+
+    #[derive(Default)]
+    struct Bell(AtomicBool);
+    impl Wake for Bell {
+        fn wake(self: Plain<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    unbounded(|| {
+        let (slot, flight) = claimed();
+        let bell = Plain::new(Bell::default());
+        let task = thread::spawn({
+            let waker = Plain::clone(&bell).into();
+            let mut seat = Seat::at(Arc::clone(&flight));
+            move || (seat.poll(&Context::from_waker(&waker)), seat)
+        });
+        let asker = thread::spawn({
+            let slot = Plain::clone(&slot);
+            move || ask(&slot)
+        });
+        slot.end(&flight, End::Settled(Outcome::Repaired));
+        let (polled, mut seat) = task.join().unwrap();
+        let (heard, _flight) = asker.join().unwrap();
+        let told = Waited::Settled(Outcome::Repaired);
+        assert_eq!(heard, Some(told));
+        if polled.is_pending() {
+            assert!(bell.0.load(Relaxed), "left asleep");
+        }
+        let waker = bell.into();
+        assert_eq!(seat.poll(&Context::from_waker(&waker)), Poll::Ready(told));
+    });
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ledger::levers::{Pauses, read_pauses};
 use crate::ledger::{self, Ledger};
 use crate::policy::Policy;
 use crate::root::{Root, Slug};
@@ -22,11 +23,14 @@ pub(crate) struct Onlooker {
 impl Onlooker {
     pub(crate) fn new(root: &Root, config: &Config, clock: &Clock) -> Self {
         let site = Site::new(root.clone(), config, clock.clone(), None, Gate::shell());
+        let mut pauses = Pauses::new();
         if let Ok(Some(db)) = Ledger::read(root) {
+            pauses = read_pauses(&db).unwrap_or_default();
             site.workers
                 .adopt(ledger::read_workers(&db).unwrap_or_default());
         }
-        let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
+        let mut tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
+        tick.pauses = Arc::new(pauses);
         tick.site.workers.poll(tick.monotonic);
         Self { tick }
     }
@@ -41,6 +45,11 @@ impl Onlooker {
         let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
         let processes = site.workers.processes(slug, view, &local);
         (processes, policy(&self.tick, view))
+    }
+
+    /// An operator wants nothing to start on the board.
+    pub(crate) fn is_paused(&self, slug: &Slug) -> bool {
+        self.tick.pauses.contains_key(slug)
     }
 
     /// No worker can be started at all.

@@ -150,6 +150,7 @@ fn limit_claims(onlooker: &Onlooker, slug: &Slug, view: &View, decision: &mut De
             *decision.held.entry(reason).or_default() += count;
         }
     };
+    hold(HeldReason::Paused, &|_| onlooker.is_paused(slug));
     hold(HeldReason::NoWorker, &|_| onlooker.has_no_worker());
     hold(HeldReason::WorkerEnding, &|claim| {
         onlooker.lives_on(slug, view, &claim.task)

@@ -202,6 +202,8 @@ pub enum HeldReason {
     ProfileCap,
     /// The limit over all boards is reached.
     HostCap,
+    /// Its board is paused by an operator.
+    Paused,
     /// No worker can be started at all: the worker program is missing.
     NoWorker,
     /// The worker of its earlier attempt has not ended yet.
@@ -226,6 +228,7 @@ impl HeldReason {
             Self::BoardCap => "board_cap",
             Self::ProfileCap => "profile_cap",
             Self::HostCap => "host_cap",
+            Self::Paused => "paused",
             Self::NoWorker => "no_worker",
             Self::WorkerEnding => "worker_ending",
             Self::Workspace => "workspace",

@@ -86,6 +86,7 @@ fn explained(onlooker: &Onlooker, board: &Board, view: &View, task: &str) -> Opt
     let why = explain(view, &processes, &policy, onlooker.now(), task)?;
     let held = |reason| Why::new(Reason::Held(reason), None);
     Some(match why.reason {
+        Reason::Starts if onlooker.is_paused(board.slug()) => held(HeldReason::Paused),
         Reason::Starts if onlooker.has_no_worker() => held(HeldReason::NoWorker),
         Reason::Starts if onlooker.lives_on(board.slug(), view, task) => {
             held(HeldReason::WorkerEnding)

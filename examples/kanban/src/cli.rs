@@ -1,5 +1,6 @@
 //! What can be said on the command line; the verbs on tasks are in `cli/task.rs`.
 
+mod lever;
 mod task;
 mod value;
 
@@ -10,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use kanban_dispatcher::Slug;
 
+pub(crate) use self::lever::{Lever, Pause};
 pub(crate) use self::task::{Add, Attempt, Block, Complete, Heartbeat, List, Show, Unblock, Why};
 pub(crate) use self::value::TaskRef;
 
@@ -77,6 +79,13 @@ pub(crate) enum Verb {
     Block(Block),
     Unblock(Unblock),
     Heartbeat(Heartbeat),
+    Pause(Pause),
+    /// Lift a pause: the board starts tasks again from the next tick on.
+    Resume(Lever),
+    /// Lift what the dispatcher holds a board by: the next tick looks at it again.
+    Release(Lever),
+    /// Allow one more repair of a board's schema, with the next tick.
+    Repair(Lever),
 }
 
 /// Break a temporary fleet on purpose and watch it heal itself.
@@ -180,7 +189,7 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let cli = Self::parse();
         if cli.board.is_some() && !cli.verb.is_on_one_board() {
-            let what = "--board is for verbs on one board; this one is about all of them";
+            let what = "--board is for verbs on one board; this one is about all of them, or names its own";
             Self::command()
                 .error(ErrorKind::ArgumentConflict, what)
                 .exit();
@@ -195,6 +204,8 @@ impl Verb {
             Self::Demo(_) | Self::Run(_) | Self::Tick(_) | Self::Status(_) | Self::Boards(_) => {
                 false
             }
+            // They name their board themselves.
+            Self::Pause(_) | Self::Resume(_) | Self::Release(_) | Self::Repair(_) => false,
             Self::Init(_) | Self::Add(_) | Self::List(_) | Self::Show(_) | Self::Why(_) => true,
             Self::Complete(_) | Self::Block(_) | Self::Unblock(_) | Self::Heartbeat(_) => true,
         }

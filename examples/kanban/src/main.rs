@@ -7,6 +7,7 @@ mod daemon;
 mod demo;
 mod exit;
 mod fence;
+mod levers;
 mod logging;
 mod output;
 mod place;
@@ -55,6 +56,10 @@ fn run(verb: Verb, place: Place, gate: Gate) -> Result<Code, Failure> {
         Verb::Block(args) => work::block(args, &place),
         Verb::Unblock(args) => work::unblock(&args, &place),
         Verb::Heartbeat(args) => work::heartbeat(&args, &place),
+        Verb::Pause(args) => levers::pause(&args, &place),
+        Verb::Resume(args) => levers::resume(&args, &place),
+        Verb::Release(args) => levers::release(&args, &place),
+        Verb::Repair(args) => levers::repair(&args, &place),
         // Answered in `main`.
         Verb::Demo(_) => Ok(Code::Done),
     }

@@ -1,5 +1,6 @@
 //! Every knob, its default, and what values it takes.
 
+mod machine;
 mod value;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -45,7 +46,8 @@ pub struct Config {
     /// Who gets ready tasks that nobody has; nobody when absent or empty.
     #[serde(deserialize_with = "value::name")]
     pub default_assignee: Option<String>,
-    /// The most worker processes this dispatcher keeps alive over all boards.
+    /// The most worker processes this dispatcher keeps alive over all boards. By default the smaller of four per core and one per
+    /// 512 MiB of memory, at least two.
     pub workers_max: NonZeroUsize,
     /// Seconds a claim stays valid without being renewed; at least 1, whole seconds.
     #[serde(deserialize_with = "value::whole_seconds")]
@@ -159,7 +161,6 @@ pub struct Worker {
 
 impl Default for Config {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         Self {
             dispatch_interval_seconds: Duration::from_secs(60),
             failure_limit: nonzero(2),
@@ -167,7 +168,7 @@ impl Default for Config {
             max_in_progress: None,
             max_in_progress_per_profile: None,
             default_assignee: None,
-            workers_max: nonzero_usize((cores * 4).max(8)),
+            workers_max: machine::workers_max(),
             claim_ttl_seconds: 900,
             crash_grace_seconds: 30,
             rate_limit_cooldown_seconds: 300,

@@ -2,6 +2,9 @@
 
 mod builder;
 mod lead;
+mod levers;
+mod rooms;
+mod settings;
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -11,15 +14,16 @@ use std::time::Duration;
 
 pub use self::builder::Builder;
 
-use self::lead::ConfigFile;
+use self::settings::ConfigFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::discover;
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
+use crate::ledger::levers::{Mark, Pauses};
 use crate::ledger::publish;
 use crate::lock::FileLock;
-use crate::report::{BoardReport, TickReport};
+use crate::report::{BoardReport, StandbyReason, TickReport};
 use crate::root::{Board, Root, Slug};
 use crate::site::Site;
 use crate::tick::state::{BoardState, LastKnown};
@@ -62,6 +66,9 @@ pub struct Dispatcher {
     started_at: i64,
     ticks: usize,
     standby: Option<String>,
+    /// As the ledger last had them, and which ledger that was.
+    pauses: Arc<Pauses>,
+    mark: Option<Mark>,
     /// It has been told that the ledger cannot be used.
     ledger_fails: bool,
     /// Whoever runs it can stop it.
@@ -79,6 +86,8 @@ enum Home {
     Out {
         since: i64,
         last_known: LastKnown,
+        /// Places for workers that it may still use.
+        room: usize,
     },
 }
 
@@ -121,10 +130,17 @@ impl Dispatcher {
                 self.tick();
                 next = now + self.config.dispatch_interval_seconds;
             } else {
+                // Looked at more often than ticked, so that a change is over by the next tick.
+                self.reload();
+                next = next.min(now + self.config.dispatch_interval_seconds);
                 let mut news = self.site.workers.poll(now);
                 if self.lock.is_some() && !news.is_empty() {
                     // An end frees a place: the boards that wait for one are concerned too.
-                    news.extend(self.wanting.iter().cloned());
+                    if !self.wanting.is_empty() {
+                        news.extend(self.wanting.iter().cloned());
+                        // And whoever may want it too since the last tick.
+                        news.extend(self.changed());
+                    }
                     self.tick_some(Some(&news));
                 }
             }
@@ -169,20 +185,22 @@ impl Dispatcher {
     fn tick_some(&mut self, only: Option<&HashSet<Slug>>) -> TickReport {
         // Also while standing by: ends are noticed, stops go on.
         self.site.workers.poll(self.site.clock.monotonic());
-        if let Err(error) = self.lead() {
-            return self.stand_by(&error);
+        if let Err((reason, error)) = self.lead() {
+            return self.stand_by(reason, &error);
         }
+        self.pull_levers();
         let boards = match discover(&self.site.root) {
             Ok(boards) => boards,
             // Without the list no board may be taken for removed.
-            Err(error) => return self.stand_by(&error),
+            Err(error) => return self.stand_by(StandbyReason::BoardsUnlisted, &error),
         };
         if self.lost_boards_dir() {
             let what = format!(
                 "list the boards in {}: it is gone",
                 self.site.root.boards_dir().display()
             );
-            return self.stand_by(&Error::new(ErrorKind::NotFound, what));
+            let error = Error::new(ErrorKind::NotFound, what);
+            return self.stand_by(StandbyReason::BoardsUnlisted, &error);
         }
         self.bring_home();
         self.drop_removed(&boards);
@@ -221,9 +239,37 @@ impl Dispatcher {
     }
 
     fn tick_boards(&mut self, boards: &[Board], is_early: bool) -> HashMap<Slug, BoardReport> {
+        let rooms = self.rooms(boards, self.room());
+        let mut reports = self.take_turns(boards, is_early, &rooms);
+        // Places that were given to boards that did not need them go to those that do.
+        let leftover = self.leftover(&reports);
+        if !leftover.is_empty() {
+            let again: Vec<Board> = boards
+                .iter()
+                .filter(|board| leftover.contains_key(board.slug()))
+                .cloned()
+                .collect();
+            for (slug, later) in self.take_turns(&again, is_early, &leftover) {
+                if let Some(report) = reports.get_mut(&slug) {
+                    report.then(later);
+                }
+            }
+        }
+        reports
+    }
+
+    /// One turn for each of these boards, on the lanes.
+    fn take_turns(
+        &mut self,
+        boards: &[Board],
+        is_early: bool,
+        rooms: &HashMap<Slug, usize>,
+    ) -> HashMap<Slug, BoardReport> {
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
-        let tick = Arc::new(Tick::new(site, config, self.wake.clone(), is_early));
-        // Another board is first each time, so that the first ones do not take all the room for ever.
+        let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
+        tick.pauses = Arc::clone(&self.pauses);
+        let tick = Arc::new(tick);
+        // Another board is first each time, so that one that hangs does not always hold up the same ones.
         let first = if boards.is_empty() {
             0
         } else {
@@ -237,24 +283,32 @@ impl Dispatcher {
             let Home::In(state) = home else {
                 continue;
             };
+            let room = rooms.get(board.slug()).copied().unwrap_or_default();
             let out = Home::Out {
                 since: tick.now,
                 last_known: state.last_known.clone(),
+                room,
             };
             let Home::In(mut state) = std::mem::replace(home, out) else {
                 continue;
             };
             let tick = Arc::clone(&tick);
             self.lanes.submit(move || {
+                state.room = room;
                 let report = catch_unwind(AssertUnwindSafe(|| tick_board(&tick, &mut state)))
                     .unwrap_or_else(|payload| panicked(&tick, &mut state, &text(&*payload)));
+                state.settle();
                 (state, report)
             });
         }
         let done = self.lanes.finish(self.config.board_deadline_seconds);
+        let served = self.ticks as u64 + 1;
         done.into_iter()
-            .map(|(state, report)| {
+            .map(|(mut state, report)| {
                 let slug = report.slug.clone();
+                if !report.started.is_empty() {
+                    state.last_served = served;
+                }
                 self.states.insert(slug.clone(), Home::In(state));
                 (slug, report)
             })

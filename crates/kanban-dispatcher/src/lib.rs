@@ -45,7 +45,7 @@ pub use crate::board::{
     repair,
 };
 pub use crate::clock::Clock;
-pub use crate::config::{Config, Quarantine, Repair, Scope, Throttle, Worker};
+pub use crate::config::{Breaker, Config, Quarantine, Repair, Scope, Throttle, Worker};
 pub use crate::decide::{Decision, Reason, Why, decide, explain};
 pub use crate::discover::discover;
 pub use crate::dispatcher::{Builder, Dispatcher};

@@ -115,6 +115,21 @@ impl Resilience {
         );
     }
 
+    /// A board rests, because its workers die at their start.
+    pub(crate) fn log_rest(&self, slug: &Slug, reason: &str, wait: Duration) {
+        let key = (slug.clone(), format!("board rests: {reason}"));
+        let Some(line) = self.starts.check(&key, ClassId::default()) else {
+            return;
+        };
+        let (suppressed, retry_seconds) = (line.suppressed, wait.as_secs());
+        let line = line.to_string();
+        let space = if line.is_empty() { "" } else { " " };
+        tracing::warn!(
+            board = %slug, retry_seconds, suppressed,
+            "board rests: {reason}; one task is tried then{space}{line}"
+        );
+    }
+
     /// A board works: one line if it did not before.
     pub(crate) fn log_success(&self, slug: &Slug, was_held: bool) {
         let Some(recovery) = self.throttle.recovered(slug) else {

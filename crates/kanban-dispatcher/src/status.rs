@@ -1,14 +1,17 @@
 //! What an operator asks from another process: read from the ledger, never from a board.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::ledger::breakers::{BreakerRow, read_breakers};
 use crate::ledger::levers::{Pauses, read_pauses};
 use crate::ledger::{self, BoardRow, DispatcherRow, Ledger};
 use crate::levers::Pause;
-use crate::root::Root;
+use crate::root::{Root, Slug};
 
 /// A dispatcher whose last tick is older than this many intervals is stale.
 const STALE_INTERVALS: u32 = 3;
@@ -96,6 +99,8 @@ pub struct BoardStatus {
     pub guarded: bool,
     /// What another program does that endangers its content.
     pub risk: Option<String>,
+    /// How often a start was tried in vain since the board rests because its workers die; absent when it does not rest.
+    pub breaker_round: Option<u32>,
     /// The pause in force, if an operator has paused it; told whatever its state.
     pub paused: Option<Pause>,
 }
@@ -107,7 +112,7 @@ pub struct BoardStatus {
 pub enum BoardState {
     /// Its last tick ran to the end.
     Ok,
-    /// It works, and starts nothing, because an operator wants it so.
+    /// It works, and starts nothing: an operator wants it so, or its workers died at their start, and then it is degraded.
     Paused,
     /// Left alone until its files change or the timer fires.
     Held,
@@ -154,20 +159,21 @@ impl Status {
             let what = format!("read the ledger {}", root.ledger().display());
             Error::new(ErrorKind::Sqlite, what).because(error)
         };
-        let (row, boards, pauses) = match Ledger::read(root).map_err(failed)? {
+        let (row, boards, pauses, breakers) = match Ledger::read(root).map_err(failed)? {
             Some(db) => (
                 ledger::read_dispatcher(&db).map_err(failed)?,
                 ledger::read_boards(&db).map_err(failed)?,
                 read_pauses(&db).map_err(failed)?,
+                read_breakers(&db).map_err(failed)?,
             ),
-            None => (None, Vec::new(), Pauses::new()),
+            None => (None, Vec::new(), Pauses::new(), HashMap::new()),
         };
         Ok(Self {
             schema: "kanban.status",
             version: 1,
             root: root.dir().display().to_string(),
             dispatcher: DispatcherStatus::new(row, clock.unix()),
-            boards: with_pauses(boards, pauses),
+            boards: with_breakers(with_pauses(boards, pauses), breakers),
         })
     }
 
@@ -202,6 +208,26 @@ fn with_pauses(rows: Vec<BoardRow>, mut pauses: Pauses) -> Vec<BoardStatus> {
         };
         BoardStatus::new(row, Some(pause))
     }));
+    boards
+}
+
+/// What the dispatcher itself has paused is shown as that, unless there is worse to say.
+fn with_breakers(
+    mut boards: Vec<BoardStatus>,
+    mut breakers: HashMap<Slug, BreakerRow>,
+) -> Vec<BoardStatus> {
+    for board in &mut boards {
+        let Some(row) = breakers.remove(board.slug.as_str()) else {
+            continue;
+        };
+        board.breaker_round = Some(row.round);
+        if matches!(board.state, BoardState::Ok | BoardState::Paused) {
+            board.state = BoardState::Paused;
+            board.reason = Some(row.reason);
+            board.since = Some(row.since);
+            board.next_retry = Some(row.next_retry);
+        }
+    }
     boards
 }
 
@@ -250,7 +276,7 @@ impl BoardStatus {
     /// Whether somebody should look at it.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
-        if self.risk.is_some() {
+        if self.risk.is_some() || self.breaker_round.is_some() {
             return true;
         }
         match self.state {
@@ -291,6 +317,7 @@ impl BoardStatus {
             suppressed: row.suppressed,
             guarded: row.guarded,
             risk: row.risk,
+            breaker_round: None,
             paused,
         }
     }

@@ -204,6 +204,10 @@ pub enum HeldReason {
     HostCap,
     /// Its board is paused by an operator.
     Paused,
+    /// Its board rests, because its workers died at their start.
+    Breaker,
+    /// Its board has just come back from a hold, and starts a few first.
+    RampUp,
     /// No worker can be started at all: the worker program is missing.
     NoWorker,
     /// The worker of its earlier attempt has not ended yet.
@@ -229,6 +233,8 @@ impl HeldReason {
             Self::ProfileCap => "profile_cap",
             Self::HostCap => "host_cap",
             Self::Paused => "paused",
+            Self::Breaker => "breaker",
+            Self::RampUp => "ramp_up",
             Self::NoWorker => "no_worker",
             Self::WorkerEnding => "worker_ending",
             Self::Workspace => "workspace",

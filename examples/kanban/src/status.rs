@@ -143,6 +143,7 @@ fn table(boards: &[BoardStatus], now: i64, is_colourful: bool) -> Table {
     for board in boards {
         let (state, tone) = match board.state {
             BoardState::Ok => ("ok", Tone::Good),
+            BoardState::Paused if board.breaker_round.is_some() => ("paused", Tone::Bad),
             BoardState::Paused => ("paused", Tone::Odd),
             BoardState::Held => ("held", Tone::Bad),
             BoardState::Failing => ("failing", Tone::Bad),

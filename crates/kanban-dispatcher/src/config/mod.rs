@@ -1,5 +1,6 @@
 //! Every knob, its default, and what values it takes.
 
+mod breaker;
 mod machine;
 mod value;
 
@@ -8,6 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use self::breaker::Breaker;
 
 use crate::error::{Error, ErrorKind};
 
@@ -89,6 +92,8 @@ pub struct Config {
     pub quarantine: Quarantine,
     /// How drifted boards are repaired.
     pub repair: Repair,
+    /// When a whole board rests.
+    pub breaker: Breaker,
     /// How workers are started and ended.
     pub worker: Worker,
 }
@@ -186,6 +191,7 @@ impl Default for Config {
             throttle: Throttle::default(),
             quarantine: Quarantine::default(),
             repair: Repair::default(),
+            breaker: Breaker::default(),
             worker: Worker::default(),
         }
     }

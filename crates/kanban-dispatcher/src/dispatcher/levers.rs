@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Dispatcher;
+use super::{Dispatcher, Home};
 use crate::ledger::levers::{Pauses, Request};
 use crate::root::Slug;
 
@@ -20,11 +20,16 @@ impl Dispatcher {
         }
     }
 
-    fn serve(&self, slug: &Slug, request: Request) {
+    fn serve(&mut self, slug: &Slug, request: Request) {
         let resilience = &self.site.resilience;
         match request {
             Request::Release => {
-                if resilience.quarantine.release(slug) {
+                let rested = match self.states.get_mut(slug) {
+                    Some(Home::In(state)) => state.caution.clear(),
+                    Some(Home::Out { .. }) | None => false,
+                };
+                self.site.ledger.keep_breaker(slug, None);
+                if resilience.quarantine.release(slug) || rested {
                     tracing::info!(board = %slug, "board is released by an operator");
                 }
             }

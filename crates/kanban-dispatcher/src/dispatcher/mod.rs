@@ -27,7 +27,7 @@ use crate::report::{BoardReport, StandbyReason, TickReport};
 use crate::root::{Board, Root, Slug};
 use crate::site::Site;
 use crate::tick::state::{BoardState, LastKnown};
-use crate::tick::{Tick, outcome, panicked, tick_board};
+use crate::tick::{Tick, cautious, outcome, panicked, tick_board};
 use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::Gate;
@@ -269,6 +269,7 @@ impl Dispatcher {
         let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
         tick.pauses = Arc::clone(&self.pauses);
         let tick = Arc::new(tick);
+        self.meet(boards, &tick);
         // Another board is first each time, so that one that hangs does not always hold up the same ones.
         let first = if boards.is_empty() {
             0
@@ -276,10 +277,9 @@ impl Dispatcher {
             self.ticks % boards.len()
         };
         for board in boards[first..].iter().chain(&boards[..first]) {
-            let home = self
-                .states
-                .entry(board.slug().clone())
-                .or_insert_with(|| Home::In(Box::new(BoardState::new(board.clone()))));
+            let Some(home) = self.states.get_mut(board.slug()) else {
+                continue;
+            };
             let Home::In(state) = home else {
                 continue;
             };
@@ -313,6 +313,24 @@ impl Dispatcher {
                 (slug, report)
             })
             .collect()
+    }
+
+    /// Boards that are seen for the first time begin as an earlier dispatcher left them.
+    fn meet(&mut self, boards: &[Board], tick: &Tick) {
+        let is_new = |board: &&Board| !self.states.contains_key(board.slug());
+        let new: Vec<Board> = boards.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return;
+        }
+        let mut breakers = self.site.ledger.breakers();
+        for board in new {
+            let slug = board.slug().clone();
+            let mut state = BoardState::new(board);
+            if let Some(row) = breakers.remove(&slug) {
+                state.caution.resume(cautious::rest(tick, row));
+            }
+            self.states.insert(slug, Home::In(Box::new(state)));
+        }
     }
 
     /// A board whose turn has not come back within its deadline; the others do not wait for it.
@@ -350,6 +368,7 @@ impl Dispatcher {
             }
             self.wanting.remove(&slug);
             self.site.resilience.forget(&slug);
+            self.site.ledger.keep_breaker(&slug, None);
             tracing::info!(board = %slug, "board was removed");
         }
         // Also of boards that were removed while no dispatcher looked.

@@ -1,5 +1,6 @@
 //! The dispatcher's own state, beside the boards and never in them: what must survive a restart, and what `status` shows.
 
+pub(crate) mod breakers;
 pub(crate) mod levers;
 pub(crate) mod publish;
 
@@ -428,6 +429,7 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         }
         tx.execute_batch(SCHEMA)?;
         tx.execute_batch(levers::SCHEMA)?;
+        tx.execute_batch(breakers::SCHEMA)?;
         tx.commit()?;
         Ok(db)
     };

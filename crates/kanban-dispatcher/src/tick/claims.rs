@@ -17,7 +17,7 @@ pub(super) fn limit_claims(
     decision: &mut Decision,
     refusals: &Refusals,
     still_alive: &HashSet<String>,
-    room: usize,
+    (room, (may_start, why_not)): (usize, (usize, HeldReason)),
     report: &mut BoardReport,
 ) {
     report.held = std::mem::take(&mut decision.held);
@@ -42,6 +42,8 @@ pub(super) fn limit_claims(
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));
     report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
+    report.hold_back(why_not, claims.len().saturating_sub(may_start));
+    claims.truncate(may_start);
     report.hold_back(HeldReason::HostCap, claims.len().saturating_sub(room));
     claims.truncate(room);
 }

@@ -1,5 +1,7 @@
 //! One board's turn, as one straight line: admit -> lock -> visit -> (repair once, visit again) -> settle.
 
+pub(crate) mod caution;
+pub(crate) mod cautious;
 mod claims;
 mod mend;
 pub(crate) mod outcome;
@@ -13,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use error_classify::Class;
-use fingerprint_quarantine::Admission;
+use fingerprint_quarantine::{Admission, Reason};
 
 use self::claims::limit_claims;
 use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
+use self::workers::Scene;
 use crate::board::{apply, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
@@ -123,6 +126,9 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     };
 
     state.locked_since = None;
+    if attempt.why() != Reason::New {
+        state.caution.returns();
+    }
     let mut report = BoardReport::new(&slug, Outcome::Ticked);
     let mut result = if stamp.is_empty_file() {
         // Not even opened: SQLite would delete a log that lies beside it, which may be all that is left.
@@ -191,7 +197,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let slug = board.slug();
     // A second visit in one turn has what the first one left.
     let room = state.room.saturating_sub(report.started.len());
-    let (db, refusals) = state.open(tick)?;
+    let (db, refusals, caution) = state.open(tick)?;
     let mut view = observe(db)?;
     refusals.set_aside(&mut view, tick.monotonic);
     site.workers
@@ -203,7 +209,16 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let policy = policy(tick, &view);
     let mut decision = decide(&view, &processes, &policy, tick.now);
     refusals.rest(tick, &decision.transitions);
-    limit_claims(tick, &mut decision, refusals, &still_alive, room, report);
+    let shown = cautious::judge(tick, db, &view, caution, &mut decision);
+    let may_start = caution.limit(tick.monotonic);
+    limit_claims(
+        tick,
+        &mut decision,
+        refusals,
+        &still_alive,
+        (room, may_start),
+        report,
+    );
 
     let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;
     let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;
@@ -211,7 +226,14 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     workers::forget_ended(tick, slug, &view, &applied.written);
     workers::count(report, &view, &applied);
     note_failures(&mut view, &applied.written);
-    workers::start_claimed(tick, &board, db, &view, &policy, applied.claimed, report)?;
+    cautious::tell(tick, db, slug, caution, shown)?;
+    let scene = Scene {
+        tick,
+        board: &board,
+        view: &view,
+        policy: &policy,
+    };
+    workers::start_claimed(&scene, db, applied.claimed, caution, report)?;
     for (task, reason) in &decision.stops {
         workers::stop(tick, slug, task, *reason, report);
     }

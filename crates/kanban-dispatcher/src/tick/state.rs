@@ -10,6 +10,7 @@ use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
 use rusqlite::Connection;
 
 use super::Tick;
+use super::caution::Caution;
 use crate::board::{drift, open_existing};
 use crate::error::Error;
 use crate::report::{BoardFailure, BoardReport};
@@ -32,6 +33,7 @@ pub(crate) struct BoardState {
     pub(crate) last_known: LastKnown,
     /// Since when another program has held the tick lock (monotonic).
     pub(crate) locked_since: Option<Duration>,
+    pub(crate) caution: Caution,
     /// What another program does that endangers its content.
     pub(crate) risk: Option<String>,
     /// Places for new workers in the turn under way.
@@ -81,6 +83,7 @@ impl BoardState {
             repair_attempts: 0,
             last_known: LastKnown::default(),
             locked_since: None,
+            caution: Caution::default(),
             risk: None,
             room: 0,
             waits: 0,
@@ -133,7 +136,10 @@ impl BoardState {
     ///
     /// # Errors
     /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something.
-    pub(crate) fn open(&mut self, tick: &Tick) -> Result<(&mut Connection, &mut Refusals), Error> {
+    pub(crate) fn open(
+        &mut self,
+        tick: &Tick,
+    ) -> Result<(&mut Connection, &mut Refusals, &mut Caution), Error> {
         let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
         let db = self.open_unchecked(tick)?;
         // SQLite counts it up with every change of the schema, whoever makes it.
@@ -150,7 +156,7 @@ impl BoardState {
         guard.complete_at = Some(version);
         // Known from the first read on, which makes it.
         guard.wal.get_or_insert(wal);
-        Ok((&mut guard.db, &mut self.refusals))
+        Ok((&mut guard.db, &mut self.refusals, &mut self.caution))
     }
 
     /// The board's connection, whatever the file's schema.

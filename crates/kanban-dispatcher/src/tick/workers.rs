@@ -6,7 +6,8 @@ use std::io;
 use error_classify::{Class, classify};
 use rusqlite::Connection;
 
-use super::Tick;
+use super::caution::Caution;
+use super::{Tick, cautious};
 use crate::board::{Applied, Started, Work, apply, record_started, run_outcome};
 use crate::decide::start_failed;
 use crate::error::{Error, ErrorKind};
@@ -17,6 +18,15 @@ use crate::root::{Board, Slug};
 use crate::transition::{Reclaim, Transition, Verdict};
 use crate::view::{HeldReason, Status, StopReason, View};
 use crate::worker::{Adopted, Launch, Waiting};
+
+/// Where workers are started, and by what they are judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) tick: &'a Tick,
+    pub(super) board: &'a Board,
+    pub(super) view: &'a View,
+    pub(super) policy: &'a Policy,
+}
 
 /// Forgets the workers whose ends were just recorded.
 pub(super) fn forget_ended(tick: &Tick, slug: &Slug, view: &View, written: &[Transition]) {
@@ -97,31 +107,35 @@ pub(super) fn stop(
 ///
 /// An error drops the processes at the gate: none of them has run, and the claims are released by the next tick.
 pub(super) fn start_claimed(
-    tick: &Tick,
-    board: &Board,
+    scene: &Scene<'_>,
     db: &mut Connection,
-    view: &View,
-    policy: &Policy,
     claimed: Vec<Work>,
+    caution: &mut Caution,
     report: &mut BoardReport,
 ) -> Result<(), Error> {
-    let (waiting, failed) = make_processes(tick, board, view, policy, claimed)?;
+    let (tick, board) = (scene.tick, scene.board);
+    let (waiting, mut failed) = make_processes(scene, claimed)?;
+    let shown = cautious::judge_failed(tick, caution, &mut failed);
     let Some(lost) = commit_identities(tick, board.slug(), db, &waiting)? else {
         return give_back(tick, db, waiting, &failed, report);
     };
+    let mut started = Vec::new();
     for process in waiting {
         if !lost.contains(&process.work.task) {
+            started.push((process.work.task.clone(), process.work.run));
             report.started.push(process.work.task.clone());
             tick.site
                 .workers
                 .insert(board.slug(), process.open(), tick.monotonic);
         }
     }
-    if !report.started.is_empty() {
+    if !started.is_empty() {
         tick.site.strain.worked();
     }
-    report.running += count_u32(report.started.len());
-    record_failed(tick, db, &failed, report)
+    report.running += count_u32(started.len());
+    caution.started(started, tick.monotonic);
+    record_failed(tick, db, &failed, report)?;
+    cautious::tell(tick, db, board.slug(), caution, shown)
 }
 
 /// Writes the failures of tasks whose workers could not be started.
@@ -146,12 +160,15 @@ fn record_failed(
 
 /// One process at the gate for each claimed task, or the failure that it became.
 fn make_processes(
-    tick: &Tick,
-    board: &Board,
-    view: &View,
-    policy: &Policy,
+    scene: &Scene<'_>,
     claimed: Vec<Work>,
 ) -> Result<(Vec<Waiting>, Vec<Transition>), Error> {
+    let Scene {
+        tick,
+        board,
+        view,
+        policy,
+    } = *scene;
     let launch = Launch {
         root: &tick.site.root,
         config: &tick.config,
@@ -299,7 +316,7 @@ fn started(process: &Waiting) -> Started {
     }
 }
 
-fn gave_up(transition: &Transition) -> bool {
+pub(super) fn gave_up(transition: &Transition) -> bool {
     matches!(transition, Transition::Fail(failure) if matches!(failure.verdict, Verdict::Tripped { .. }))
 }
 

@@ -27,6 +27,7 @@ mod plan;
 mod policy;
 mod report;
 mod resilience;
+mod risk;
 mod root;
 mod share;
 mod site;

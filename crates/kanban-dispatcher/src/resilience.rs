@@ -26,7 +26,7 @@ pub(crate) struct Resilience {
     pub(crate) gate: RepairGate<RepairKey>,
     pub(crate) quarantine: Quarantine<Slug, SqliteStamp, Clock>,
     throttle: LogThrottle<Slug, Clock>,
-    /// Failed starts, by board and cause: a board works while its workers cannot be started.
+    /// What is told of a board that works, by board and text: starts that fail, rests, risks.
     starts: LogThrottle<(Slug, String), Clock>,
 }
 
@@ -128,6 +128,17 @@ impl Resilience {
             board = %slug, retry_seconds, suppressed,
             "board rests: {reason}; one task is tried then{space}{line}"
         );
+    }
+
+    /// Another program endangers a board's content.
+    pub(crate) fn log_risk(&self, slug: &Slug, risk: &str) {
+        let key = (slug.clone(), risk.to_owned());
+        if let Some(line) = self.starts.check(&key, ClassId::default()) {
+            let suppressed = line.suppressed;
+            let line = line.to_string();
+            let space = if line.is_empty() { "" } else { " " };
+            tracing::warn!(board = %slug, suppressed, "board is at risk: {risk}{space}{line}");
+        }
     }
 
     /// A board works: one line if it did not before.

@@ -905,6 +905,42 @@ fn a_lock_file_that_is_replaced_keeps_nobody_out_and_this_is_noticed() -> Result
 }
 
 #[test]
+fn a_lock_file_that_goes_bad_while_it_is_held_ends_the_lead_until_it_is_mended() -> Result {
+    let damages: [fn(&Path) -> std::io::Result<()>; 2] = [
+        |lock| fs::create_dir(lock),
+        // Nobody can open it, whatever rights he has.
+        |lock| std::os::unix::fs::symlink(lock, lock),
+    ];
+    for (round, damage) in damages.into_iter().enumerate() {
+        let fleet = Fleet::new()?;
+        fleet.ready("alpha", 1)?;
+        let mut dispatcher = fleet.dispatcher();
+        assert_eq!(dispatcher.tick().started(), 1);
+        let path = fleet.root.dispatcher_lock();
+        fs::remove_file(&path)?;
+        damage(&path)?;
+        let next = fleet.store("alpha")?.create(&task(0))?;
+        for _ in 0..3 {
+            let report = dispatcher.tick();
+            let standby = report.standby.as_ref().ok_or("it goes on")?;
+            assert_eq!(standby.reason, StandbyReason::LockUnusable, "{round}");
+            assert!(report.boards.is_empty());
+        }
+        assert_eq!(fleet.show("alpha", &next)?.task.status, "ready");
+        assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+        assert_eq!(dispatcher.workers_alive(), 1, "workers are left alone");
+
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_dir(&path);
+        let report = dispatcher.tick();
+        assert_eq!(fleet.part(&report, "alpha")?.started, [next], "{round}");
+        assert_eq!(fleet.part(&report, "alpha")?.running, 2);
+        assert!(FileLock::try_acquire(&path)?.is_none(), "held again");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_board_that_another_program_ticks_is_left_to_it() -> Result {
     let fleet = Fleet::new()?;
     let ready = fleet.ready("alpha", 1)?;

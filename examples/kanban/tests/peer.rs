@@ -10,6 +10,7 @@ mod peer {
     // What the tests stand on.
     pub(crate) mod board;
     pub(crate) mod daemon;
+    pub(crate) mod gateway;
     pub(crate) mod house;
     pub(crate) mod lock;
 
@@ -19,6 +20,7 @@ mod peer {
     mod dispatch;
     mod failing;
     mod format;
+    mod lead;
     mod legacy;
     mod locks;
 }

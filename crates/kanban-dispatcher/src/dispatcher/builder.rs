@@ -84,6 +84,7 @@ impl Builder {
             mark: None,
             ledger_fails: false,
             wake: Wake::new(),
+            looked_for_risks: None,
             has_led: false,
             has_read_ledger: false,
             is_shut_down: false,

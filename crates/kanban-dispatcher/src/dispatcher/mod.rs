@@ -3,6 +3,7 @@
 mod builder;
 mod lead;
 mod levers;
+mod risks;
 mod rooms;
 mod settings;
 
@@ -73,6 +74,8 @@ pub struct Dispatcher {
     ledger_fails: bool,
     /// Whoever runs it can stop it.
     wake: Wake,
+    /// When the boards' files were last looked for in other processes (monotonic).
+    looked_for_risks: Option<Duration>,
     has_led: bool,
     has_read_ledger: bool,
     is_shut_down: bool,
@@ -224,6 +227,9 @@ impl Dispatcher {
             } else {
                 self.wanting.remove(&report.slug);
             }
+        }
+        if only.is_none() {
+            self.look_for_risks(&served);
         }
         self.publish(&reports, "serving", only.is_some());
         self.ticks += 1;

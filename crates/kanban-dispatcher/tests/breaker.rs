@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kanban_dispatcher::{
     BoardState, Config, Dispatcher, Health, HeldReason, Levers, Outcome, Status, TickReport,
+    plan_at, why,
 };
 use support::{Fleet, Result, connect, outcomes, script, task, until};
 use tracing::Level;
@@ -108,6 +109,26 @@ fn six_different_tasks_that_die_at_their_start_make_the_board_rest_and_are_not_c
             .count()
     };
     assert_eq!(told(Level::WARN), 1, "{:#?}", fleet.lines_of("alpha"));
+
+    // The dry run and the question for one task know it.
+    let board = fleet.board("alpha")?;
+    let would = |fleet: &Fleet| -> Result<(usize, Option<u32>)> {
+        let plans = plan_at(&fleet.root, &fleet.config(), &fleet.clock)?;
+        let plan = plans
+            .iter()
+            .find(|plan| plan.slug == *board.slug())
+            .ok_or("no plan")?;
+        Ok((
+            plan.would_start.len(),
+            plan.held.get(&HeldReason::Breaker).copied(),
+        ))
+    };
+    assert_eq!(would(&fleet)?, (0, Some(6)));
+    let why = why(&fleet.root, &fleet.config(), &fleet.clock, &board, &ids[0])?;
+    assert_eq!(
+        (why.reason.as_str(), why.next_change),
+        ("breaker", status.next_retry)
+    );
 
     // One is tried after a minute, and after two more; over a restart as well.
     let mut tried = Vec::new();

@@ -61,6 +61,8 @@ fn a_paused_board_starts_nothing_also_over_a_restart_and_the_others_go_on() -> R
         assert_eq!(part.held.get(&HeldReason::Paused), Some(&1), "{part:?}");
         assert_eq!(part.held.get(&HeldReason::BoardCap), Some(&2));
     }
+    let attempts = fleet.show("alpha", &ids[0])?;
+    assert_eq!(outcomes(&attempts), ["crashed"], "not even claimed");
     let status = fleet.status("alpha")?;
     assert_eq!(status.state, BoardState::Paused);
     assert_eq!(status.reason.as_deref(), Some("new disk"));

@@ -12,6 +12,7 @@ mod cli {
     mod dispatch;
     mod errors;
     mod fence;
+    mod guards;
     mod levers;
     mod look;
     mod serve;

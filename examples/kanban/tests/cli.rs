@@ -16,4 +16,5 @@ mod cli {
     mod levers;
     mod look;
     mod serve;
+    mod share;
 }

@@ -246,7 +246,7 @@ impl Dispatcher {
 
     fn tick_boards(&mut self, boards: &[Board], is_early: bool) -> HashMap<Slug, BoardReport> {
         let rooms = self.rooms(boards, self.room());
-        let mut reports = self.take_turns(boards, is_early, &rooms);
+        let mut reports = self.take_turns(boards, is_early, &rooms, false);
         // Places that were given to boards that did not need them go to those that do.
         let leftover = self.leftover(&reports);
         if !leftover.is_empty() {
@@ -255,7 +255,7 @@ impl Dispatcher {
                 .filter(|board| leftover.contains_key(board.slug()))
                 .cloned()
                 .collect();
-            for (slug, later) in self.take_turns(&again, is_early, &leftover) {
+            for (slug, later) in self.take_turns(&again, is_early, &leftover, true) {
                 if let Some(report) = reports.get_mut(&slug) {
                     report.then(later);
                 }
@@ -264,12 +264,13 @@ impl Dispatcher {
         reports
     }
 
-    /// One turn for each of these boards, on the lanes.
+    /// One turn for each of these boards, on the lanes; perhaps a second one in this tick.
     fn take_turns(
         &mut self,
         boards: &[Board],
         is_early: bool,
         rooms: &HashMap<Slug, usize>,
+        is_second: bool,
     ) -> HashMap<Slug, BoardReport> {
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
         let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
@@ -301,6 +302,9 @@ impl Dispatcher {
             let tick = Arc::clone(&tick);
             self.lanes.submit(move || {
                 state.room = room;
+                if !is_second {
+                    state.caution.begin_tick();
+                }
                 let report = catch_unwind(AssertUnwindSafe(|| tick_board(&tick, &mut state)))
                     .unwrap_or_else(|payload| panicked(&tick, &mut state, &text(&*payload)));
                 state.settle();

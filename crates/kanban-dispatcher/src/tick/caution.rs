@@ -14,8 +14,10 @@ use crate::view::{End, HeldReason};
 pub(crate) struct Caution {
     /// Starts that have not shown yet whether they live.
     young: Vec<Young>,
-    /// The most new starts in a turn, after a hold; doubled with each turn, until a start lives.
+    /// The most new starts in a tick, after a hold; doubled after each tick with one, until a start lives.
     ramp: Option<usize>,
+    /// Starts in this tick, which may have two turns.
+    starts: usize,
     /// Tasks that died at their start in a row and in this way.
     how: String,
     deaths: Vec<String>,
@@ -71,6 +73,13 @@ impl Caution {
         self.ramp = Some(1);
     }
 
+    /// A tick begins.
+    pub(crate) fn begin_tick(&mut self) {
+        if std::mem::take(&mut self.starts) > 0 {
+            self.ramp = self.ramp.map(|ramp| ramp.saturating_mul(2));
+        }
+    }
+
     /// How many may start now, and why not more.
     pub(crate) fn limit(&self, now: Duration) -> (usize, HeldReason) {
         match (&self.rest, self.ramp) {
@@ -79,7 +88,7 @@ impl Caution {
                 (0, HeldReason::Breaker)
             }
             (Some(_), _) => (1, HeldReason::Breaker),
-            (None, Some(ramp)) => (ramp, HeldReason::RampUp),
+            (None, Some(ramp)) => (ramp.saturating_sub(self.starts), HeldReason::RampUp),
             (None, None) => (usize::MAX, HeldReason::RampUp),
         }
     }
@@ -97,9 +106,7 @@ impl Caution {
             since: now,
         });
         self.young.extend(young);
-        if self.young.len() > before {
-            self.ramp = self.ramp.map(|ramp| ramp.saturating_mul(2));
-        }
+        self.starts += self.young.len() - before;
     }
 
     /// Judges a turn by the failures that it is about to record, and by what became of the other young starts. What the board's

@@ -174,15 +174,20 @@ fn a_board_that_comes_back_starts_one_two_four_until_one_lives() {
     let mut caution = Caution::default();
     caution.returns();
     for most in [1, 2, 4, 8] {
+        caution.begin_tick();
         assert_eq!(caution.limit(Duration::ZERO), (most, HeldReason::RampUp));
-        // A turn without a start shows nothing.
-        caution.started([], Duration::ZERO);
+        // A tick without a start shows nothing.
+        caution.begin_tick();
         caution.started([(format!("t{most}"), 1)], Duration::ZERO);
+        // A second turn in the same tick has the rest.
+        let rest = (most - 1, HeldReason::RampUp);
+        assert_eq!(caution.limit(Duration::ZERO), rest);
     }
     assert_eq!(
         caution.judge(&mut [], |_| Fate::Gone, &settings(), at(0)),
         Shown::Nothing
     );
+    caution.begin_tick();
     assert_eq!(limit(&caution, 0), 16);
     caution.started([("t".to_owned(), 1)], Duration::ZERO);
     caution.judge(&mut [], |_| Fate::Lives, &settings(), at(11));

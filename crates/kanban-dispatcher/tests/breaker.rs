@@ -270,3 +270,28 @@ fn a_board_that_comes_back_from_a_hold_starts_one_two_and_four() -> Result {
     );
     Ok(())
 }
+
+#[test]
+fn a_few_that_die_at_their_start_in_the_same_turn_are_counted_and_not_given_up() -> Result {
+    let (fleet, _) = fleet()?;
+    let ids = fleet.ready("alpha", 3)?;
+    let mut dispatcher = fleet.builder(config(&fleet)).build();
+    assert_eq!(dispatcher.tick().started(), 3);
+    all_dead(&fleet, "alpha")?;
+    let report = dispatcher.tick();
+    let part = fleet.part(&report, "alpha")?;
+    assert_eq!(
+        (part.failed, part.gave_up, part.ready),
+        (3, 0, 3),
+        "{part:?}"
+    );
+    assert_eq!(failures(&fleet, "alpha")?, [1; 3]);
+    // The ordinary limit still holds.
+    assert_eq!(dispatcher.tick().started(), 3);
+    all_dead(&fleet, "alpha")?;
+    dispatcher.tick();
+    for id in &ids {
+        assert_eq!(fleet.show("alpha", id)?.task.status, "blocked");
+    }
+    Ok(())
+}

@@ -243,6 +243,43 @@ fn a_turn_that_hangs_is_left_behind_and_comes_home_later() -> Result {
 }
 
 #[test]
+fn a_turn_that_hangs_keeps_the_places_that_it_may_still_use() -> Result {
+    let fleet = Fleet::new()?;
+    for board in ["hangs", "other"] {
+        fleet.ready(board, 3)?;
+    }
+    let (release, hang) = channel::<()>();
+    let hang = Mutex::new(hang);
+    let hangs = fleet.slug("hangs");
+    let mut dispatcher = fleet
+        .builder(|config| {
+            config.workers_max = 2.try_into().expect("not zero");
+            config.lanes = 1.try_into().expect("not zero");
+            config.board_deadline_seconds = Duration::from_millis(300);
+        })
+        .launcher(move |job: &Job<'_>| {
+            if job.board.slug().as_str() == hangs {
+                let _ = hang.lock().map(|hang| hang.recv());
+            }
+            Ok(sleeper())
+        })
+        .build();
+    let mut started = 0;
+    for _ in 0..3 {
+        started += dispatcher.tick().started();
+        assert_eq!(started, 1, "the other place is promised");
+    }
+    drop(release);
+    until("the board is home", || {
+        let report = dispatcher.tick();
+        assert!(dispatcher.workers_alive() <= 2, "{report:?}");
+        Ok(fleet.part(&report, "hangs")?.outcome == Outcome::Ticked)
+    })?;
+    assert_eq!(fleet.status("hangs")?.running, 1);
+    fleet.has_processes(2)
+}
+
+#[test]
 fn no_more_workers_live_than_the_host_may_have() -> Result {
     let fleet = Fleet::new()?;
     const BOARDS: [&str; 3] = ["a", "b", "c"];

@@ -124,15 +124,8 @@ impl Caution {
             let Transition::Fail(failure) = transition else {
                 continue;
             };
-            let young = self.young.iter().find(|young| young.task == failure.task);
             ended.insert(failure.task.clone());
-            let is_early = match failure.cause {
-                Cause::SpawnFailed => true,
-                Cause::Crashed(_) | Cause::Silent => young.is_some_and(|young| {
-                    now.monotonic.saturating_sub(young.since) <= settings.start_seconds
-                }),
-                Cause::RateLimited | Cause::Infrastructure(_) | Cause::TimedOut { .. } => false,
-            };
+            let is_early = self.is_early(&failure.task, failure.cause, settings, now);
             if is_early {
                 deaths.push((at, failure.task.clone(), how(failure.cause, &failure.error)));
             }
@@ -159,6 +152,19 @@ impl Caution {
             return Shown::Nothing;
         }
         self.count(&deaths, settings, now, failures)
+    }
+
+    /// Whether an attempt that ended in this way died at its start.
+    pub(crate) fn is_early(&self, task: &str, cause: Cause, settings: &Breaker, now: Now) -> bool {
+        let is_young = |young: &Young| {
+            young.task == task
+                && now.monotonic.saturating_sub(young.since) <= settings.start_seconds
+        };
+        match cause {
+            Cause::SpawnFailed => true,
+            Cause::Crashed(_) | Cause::Silent => self.young.iter().any(is_young),
+            Cause::RateLimited | Cause::Infrastructure(_) | Cause::TimedOut { .. } => false,
+        }
     }
 
     fn count(

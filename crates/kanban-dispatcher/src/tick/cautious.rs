@@ -10,8 +10,11 @@ use crate::decide::Decision;
 use crate::error::Error;
 use crate::ledger::breakers::BreakerRow;
 use crate::root::Slug;
-use crate::transition::Transition;
-use crate::view::{HeldReason, Status, View};
+use crate::transition::{Cause, Transition, Verdict};
+use crate::view::{End, HeldReason, Status, View};
+
+/// The exit code of a worker that says: never again.
+const PERMANENT: i32 = 78;
 
 /// Judges what a turn is about to record.
 pub(super) fn judge(
@@ -40,6 +43,7 @@ pub(super) fn judge(
     };
     let given_up = |transitions: &[Transition]| transitions.iter().filter(|it| gave_up(it)).count();
     let before = given_up(&decision.transitions);
+    spare(tick, caution, &mut decision.transitions);
     let shown = caution.judge(
         &mut decision.transitions,
         fate,
@@ -49,10 +53,41 @@ pub(super) fn judge(
     // What is not given up after all stays ready, and waits.
     let freed = before - given_up(&decision.transitions);
     if freed > 0 {
-        let held = decision.held.entry(HeldReason::Breaker).or_default();
+        let why = match caution.rest() {
+            Some(_) => HeldReason::Breaker,
+            None => HeldReason::Cooldown,
+        };
+        let held = decision.held.entry(why).or_default();
         *held += u32::try_from(freed).unwrap_or(u32::MAX);
     }
     shown
+}
+
+/// Workers that end the same way in one turn are given up at once, since it is no chance. Where they die at their start that is for the
+/// board's breaker to judge, and a few of them are not enough: until then they are counted like any other failure.
+fn spare(tick: &Tick, caution: &Caution, transitions: &mut [Transition]) {
+    let settings = &tick.config.breaker;
+    let ordinary = i64::from(tick.config.failure_limit.get());
+    for transition in transitions {
+        let Transition::Fail(failure) = transition else {
+            continue;
+        };
+        let Verdict::Tripped {
+            failures,
+            limit_source: "dispatcher",
+            violations: None,
+            ..
+        } = failure.verdict
+        else {
+            continue;
+        };
+        // A worker that says so itself is given up, whatever the others do.
+        let is_permanent = failure.cause == Cause::Crashed(End::Exited(PERMANENT));
+        let is_early = || caution.is_early(&failure.task, failure.cause, settings, now(tick));
+        if settings.deaths > 0 && failures < ordinary && !is_permanent && is_early() {
+            failure.verdict = Verdict::Counted { failures };
+        }
+    }
 }
 
 /// The same for starts that failed in this turn.

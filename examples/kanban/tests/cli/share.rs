@@ -22,8 +22,9 @@ fn a_freed_place_goes_to_a_board_whose_first_task_came_after_the_last_tick() -> 
         settings.replace("interval_seconds = 0.05", "interval_seconds = 6000"),
     )?;
     house.ok(&["init", "single"])?;
-    let endless: Vec<String> = (0..3)
-        .map(|n| house.add(&[&format!("work {n}"), "--assignee", "anyone"]))
+    let endless: Vec<String> = ["3", "2", "1"]
+        .iter()
+        .map(|priority| house.add(&["work", "--assignee", "anyone", "--priority", priority]))
         .collect::<Result<_>>()?;
     let mut daemon = house.daemon(&[])?;
     let running = |id: &str| {

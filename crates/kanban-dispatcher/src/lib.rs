@@ -6,6 +6,7 @@
 //! - [`decide`] is the pure heart: [`View`] and [`Policy`] in, [`Decision`] out.
 //! - [`plan`](fn@plan) is the dry run, and [`why`](fn@why) one task's part of it.
 //! - [`Store`] is one board for people and workers: create, complete, block, unblock, heartbeat.
+//! - [`Levers`] are an operator's: pause, resume, release, repair.
 //! - [`Launcher`] is the seam for one's own workers; [`Gate`] is what they wait at.
 //! - [`repair`](fn@repair) is the one place that makes or mends a schema, and cannot be called without a permit.
 
@@ -18,6 +19,7 @@ mod dispatcher;
 mod error;
 mod lanes;
 mod ledger;
+mod levers;
 mod lock;
 mod onlooker;
 mod past;
@@ -25,9 +27,12 @@ mod plan;
 mod policy;
 mod report;
 mod resilience;
+mod risk;
 mod root;
+mod share;
 mod site;
 mod status;
+mod strain;
 mod tick;
 mod transition;
 mod view;
@@ -41,16 +46,17 @@ pub use crate::board::{
     Summary, Work, Workspace, repair,
 };
 pub use crate::clock::Clock;
-pub use crate::config::{Config, Quarantine, Repair, Scope, Throttle, Worker};
+pub use crate::config::{Breaker, Config, Quarantine, Repair, Scope, Throttle, Worker};
 pub use crate::decide::{Decision, Reason, Why, decide, explain};
 pub use crate::discover::discover;
 pub use crate::dispatcher::{Builder, Dispatcher};
 pub use crate::error::{Error, ErrorKind};
+pub use crate::levers::{Levers, Pause};
 pub use crate::lock::FileLock;
 pub use crate::past::Past;
 pub use crate::plan::{BoardPlan, PlanState, plan, plan_at};
 pub use crate::policy::Policy;
-pub use crate::report::{BoardFailure, BoardReport, Outcome, TickReport};
+pub use crate::report::{BoardFailure, BoardReport, Outcome, Standby, StandbyReason, TickReport};
 pub use crate::root::{Board, Root, Slug};
 pub use crate::status::{
     BoardState, BoardStatus, DispatcherState, DispatcherStatus, Health, Status,

@@ -1,9 +1,12 @@
 //! The dispatcher's place without its part: what a tick would know, for those who only ask.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ledger::breakers::{BreakerRow, read_breakers};
+use crate::ledger::levers::{Pauses, read_pauses};
 use crate::ledger::{self, Ledger};
 use crate::policy::Policy;
 use crate::root::{Root, Slug};
@@ -17,18 +20,24 @@ use crate::worker::Gate;
 #[derive(Debug)]
 pub(crate) struct Onlooker {
     tick: Tick,
+    /// Boards that rest because their workers died at their start.
+    rests: HashMap<Slug, BreakerRow>,
 }
 
 impl Onlooker {
     pub(crate) fn new(root: &Root, config: &Config, clock: &Clock) -> Self {
         let site = Site::new(root.clone(), config, clock.clone(), None, Gate::shell());
+        let (mut pauses, mut rests) = (Pauses::new(), HashMap::new());
         if let Ok(Some(db)) = Ledger::read(root) {
+            pauses = read_pauses(&db).unwrap_or_default();
+            rests = read_breakers(&db).unwrap_or_default();
             site.workers
                 .adopt(ledger::read_workers(&db).unwrap_or_default());
         }
-        let tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
+        let mut tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
+        tick.pauses = Arc::new(pauses);
         tick.site.workers.poll(tick.monotonic);
-        Self { tick }
+        Self { tick, rests }
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -41,6 +50,20 @@ impl Onlooker {
         let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
         let processes = site.workers.processes(slug, view, &local);
         (processes, policy(&self.tick, view))
+    }
+
+    /// An operator wants nothing to start on the board.
+    pub(crate) fn is_paused(&self, slug: &Slug) -> bool {
+        self.tick.pauses.contains_key(slug)
+    }
+
+    /// How many workers may start on the board, and when that is more.
+    pub(crate) fn starts_max(&self, slug: &Slug) -> (usize, Option<i64>) {
+        match self.rests.get(slug) {
+            Some(rest) if self.tick.now < rest.next_retry => (0, Some(rest.next_retry)),
+            Some(_) => (1, None),
+            None => (usize::MAX, None),
+        }
     }
 
     /// No worker can be started at all.

@@ -152,10 +152,18 @@ fn limit_claims(onlooker: &Onlooker, slug: &Slug, view: &View, decision: &mut De
             *decision.held.entry(reason).or_default() += count;
         }
     };
+    hold(HeldReason::Paused, &|_| onlooker.is_paused(slug));
     hold(HeldReason::NoWorker, &|_| onlooker.has_no_worker());
     hold(HeldReason::WorkerEnding, &|claim| {
         onlooker.lives_on(slug, view, &claim.task)
     });
+    let (most, _) = onlooker.starts_max(slug);
+    let waits = decision.claims.len().saturating_sub(most);
+    if waits > 0 {
+        decision.claims.truncate(most);
+        let waits = u32::try_from(waits).unwrap_or(u32::MAX);
+        *decision.held.entry(HeldReason::Breaker).or_default() += waits;
+    }
 }
 
 fn fill(plan: &mut BoardPlan, decision: Decision) {

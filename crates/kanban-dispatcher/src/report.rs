@@ -12,10 +12,35 @@ use crate::view::{HeldCounts, HeldReason};
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct TickReport {
-    /// Why nothing was dispatched at all: another dispatcher holds the root, or the lock cannot be taken.
-    pub standby: Option<String>,
+    /// Why nothing was dispatched at all.
+    pub standby: Option<Standby>,
     /// One entry per board, in the order of discovery.
     pub boards: Vec<BoardReport>,
+}
+
+/// Why a dispatcher dispatches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Standby {
+    /// The reason in one word.
+    pub reason: StandbyReason,
+    /// The whole story in one line.
+    pub text: String,
+}
+
+/// Why a dispatcher stands by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StandbyReason {
+    /// Another dispatcher, ours or a peer's gateway, holds the root.
+    AnotherDispatcher,
+    /// The root's lock cannot be taken by anybody as it is: mode, a directory in its place, a file system without locks.
+    LockUnusable,
+    /// The ledger is in use and was never read: it may know workers that must not get a second one.
+    LedgerBusy,
+    /// The boards cannot be listed.
+    BoardsUnlisted,
 }
 
 /// What one tick did on one board.
@@ -93,9 +118,9 @@ pub struct BoardFailure {
 
 impl TickReport {
     /// The report of a tick that was not allowed to dispatch.
-    pub(crate) fn standby(why: String) -> Self {
+    pub(crate) fn standby(reason: StandbyReason, text: String) -> Self {
         Self {
-            standby: Some(why),
+            standby: Some(Standby { reason, text }),
             boards: Vec::new(),
         }
     }
@@ -145,9 +170,40 @@ impl BoardReport {
         }
     }
 
+    /// A second turn in the same tick: what was done adds up, and how it stands is as it stood last.
+    pub(crate) fn then(&mut self, later: Self) {
+        if later.outcome != Outcome::Ticked && later.failure.is_none() {
+            // It had no turn: somebody else is at it.
+            return;
+        }
+        let before = std::mem::replace(self, later);
+        self.repaired.splice(0..0, before.repaired);
+        self.started.splice(0..0, before.started);
+        self.promoted += before.promoted;
+        self.reclaimed += before.reclaimed;
+        self.failed += before.failed;
+        self.gave_up += before.gave_up;
+        self.stopped += before.stopped;
+    }
+
     pub(crate) fn hold_back(&mut self, reason: HeldReason, count: usize) {
         if count > 0 {
             *self.held.entry(reason).or_default() += u32::try_from(count).unwrap_or(u32::MAX);
+        }
+    }
+}
+
+// ===== impl StandbyReason =====
+
+impl StandbyReason {
+    /// The word in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AnotherDispatcher => "another_dispatcher",
+            Self::LockUnusable => "lock_unusable",
+            Self::LedgerBusy => "ledger_busy",
+            Self::BoardsUnlisted => "boards_unlisted",
         }
     }
 }

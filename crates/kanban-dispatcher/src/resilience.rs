@@ -1,5 +1,6 @@
 //! The four policies in one place, and what each class of failure leads to.
 
+use std::io;
 use std::time::Duration;
 
 use error_classify::{Class, Classifier, PathFacts, Remedy, Rule, Verdict};
@@ -25,6 +26,8 @@ pub(crate) struct Resilience {
     pub(crate) gate: RepairGate<RepairKey>,
     pub(crate) quarantine: Quarantine<Slug, SqliteStamp, Clock>,
     throttle: LogThrottle<Slug, Clock>,
+    /// What is told of a board that works, by board and text: starts that fail, rests, risks.
+    starts: LogThrottle<(Slug, String), Clock>,
 }
 
 /// What a failure leads to.
@@ -49,7 +52,13 @@ impl Resilience {
             .capacity(config.throttle.keys_max.get())
             .clock(clock.clone())
             .build();
+        let starts = LogThrottle::<(Slug, String)>::builder()
+            .window(config.throttle.window_seconds)
+            .capacity(config.throttle.keys_max.get())
+            .clock(clock.clone())
+            .build();
         Self {
+            starts,
             gate: RepairGate::new(),
             quarantine: Quarantine::with_clock(clock.clone()),
             throttle,
@@ -92,6 +101,46 @@ impl Resilience {
         }
     }
 
+    /// A worker could not be started: one line per board and cause in each window.
+    pub(crate) fn log_start(&self, slug: &Slug, task: &str, error: &io::Error) {
+        let key = (slug.clone(), error.to_string().replace(task, "TASK"));
+        let Some(line) = self.starts.check(&key, ClassId::default()) else {
+            return;
+        };
+        let suppressed = line.suppressed;
+        let line = line.to_string();
+        let space = if line.is_empty() { "" } else { " " };
+        tracing::warn!(
+            board = %slug, %task, %error, suppressed, "worker could not be started{space}{line}"
+        );
+    }
+
+    /// A board rests, because its workers die at their start.
+    pub(crate) fn log_rest(&self, slug: &Slug, reason: &str, wait: Duration) {
+        let key = (slug.clone(), format!("board rests: {reason}"));
+        let Some(line) = self.starts.check(&key, ClassId::default()) else {
+            return;
+        };
+        let (suppressed, retry_seconds) = (line.suppressed, wait.as_secs());
+        let line = line.to_string();
+        let space = if line.is_empty() { "" } else { " " };
+        tracing::warn!(
+            board = %slug, retry_seconds, suppressed,
+            "board rests: {reason}; one task is tried then{space}{line}"
+        );
+    }
+
+    /// Another program endangers a board's content.
+    pub(crate) fn log_risk(&self, slug: &Slug, risk: &str) {
+        let key = (slug.clone(), risk.to_owned());
+        if let Some(line) = self.starts.check(&key, ClassId::default()) {
+            let suppressed = line.suppressed;
+            let line = line.to_string();
+            let space = if line.is_empty() { "" } else { " " };
+            tracing::warn!(board = %slug, suppressed, "board is at risk: {risk}{space}{line}");
+        }
+    }
+
     /// A board works: one line if it did not before.
     pub(crate) fn log_success(&self, slug: &Slug, was_held: bool) {
         let Some(recovery) = self.throttle.recovered(slug) else {
@@ -118,11 +167,13 @@ impl Resilience {
     /// Tells the counts of windows that ended in silence.
     pub(crate) fn sweep(&self) {
         self.throttle.sweep(log_pending);
+        self.starts.sweep(log_pending_start);
     }
 
     /// Tells every outstanding count; the dispatcher ends.
     pub(crate) fn drain(&self) {
         self.throttle.drain(log_pending);
+        self.starts.drain(log_pending_start);
     }
 
     /// A board is gone: so is everything that was kept about it.
@@ -154,6 +205,11 @@ fn log_pending(slug: &Slug, class: ClassId, pending: Pending) {
     } else {
         tracing::warn!(board = %slug, class = class.as_str(), suppressed, "more of the same: {pending}");
     }
+}
+
+fn log_pending_start((slug, error): &(Slug, String), _: ClassId, pending: Pending) {
+    let suppressed = pending.suppressed;
+    tracing::warn!(board = %slug, error, suppressed, "more of the same: {pending}");
 }
 
 /// What an error on a board is, with what the file system says about its files.

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::resilience::Resilience;
 use crate::root::Root;
+use crate::strain::Strain;
 use crate::worker::{Gate, Launcher, Workers};
 
 /// Counts the claims of this process: two dispatchers may begin within the same second.
@@ -22,6 +23,7 @@ pub(crate) struct Site {
     pub(crate) resilience: Resilience,
     pub(crate) workers: Workers,
     pub(crate) ledger: Ledger,
+    pub(crate) strain: Strain,
     /// Connections kept open between ticks.
     pub(crate) guards: AtomicUsize,
     /// What this dispatcher's claims begin with.
@@ -60,6 +62,7 @@ impl Site {
             gate,
             workers: Workers::default(),
             ledger: Ledger::closed(),
+            strain: Strain::default(),
             guards: AtomicUsize::new(0),
             // The start instant makes it this process's own, even when its pid is used again.
             lock: format!("{our_prefix}{}:{:x}", std::process::id(), clock.unix()),
@@ -67,6 +70,15 @@ impl Site {
             peer_prefix: peer_prefix(),
             clock,
         }
+    }
+
+    /// How many boards' connections may be kept open: three descriptors each, which leaves a quarter of the process's own for the rest.
+    pub(crate) fn guards_max(&self, config: &Config) -> usize {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let allowed = limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit / 4).unwrap_or(usize::MAX)
+        });
+        config.guard_connections_max.min(allowed)
     }
 
     /// The text of the next claims: never used before, so a stale attempt's heartbeat cannot renew its successor's claim.

@@ -1,12 +1,17 @@
 //! What an operator asks from another process: read from the ledger, never from a board.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::ledger::breakers::{BreakerRow, read_breakers};
+use crate::ledger::levers::{Pauses, read_pauses};
 use crate::ledger::{self, BoardRow, DispatcherRow, Ledger};
-use crate::root::Root;
+use crate::levers::Pause;
+use crate::root::{Root, Slug};
 
 /// A dispatcher whose last tick is older than this many intervals is stale.
 const STALE_INTERVALS: u32 = 3;
@@ -90,6 +95,14 @@ pub struct BoardStatus {
     pub held: Value,
     /// Failures since the last line that was logged about it.
     pub suppressed: u64,
+    /// Whether the dispatcher keeps its connection open between ticks, which protects its log from other programs.
+    pub guarded: bool,
+    /// What another program does that endangers its content.
+    pub risk: Option<String>,
+    /// How often a start was tried in vain since the board rests because its workers die; absent when it does not rest.
+    pub breaker_round: Option<u32>,
+    /// The pause in force, if an operator has paused it; told whatever its state.
+    pub paused: Option<Pause>,
 }
 
 /// A board's state.
@@ -99,6 +112,8 @@ pub struct BoardStatus {
 pub enum BoardState {
     /// Its last tick ran to the end.
     Ok,
+    /// It works, and starts nothing: an operator wants it so, or its workers died at their start, and then it is degraded.
+    Paused,
     /// Left alone until its files change or the timer fires.
     Held,
     /// Somebody else is at it.
@@ -144,19 +159,21 @@ impl Status {
             let what = format!("read the ledger {}", root.ledger().display());
             Error::new(ErrorKind::Sqlite, what).because(error)
         };
-        let (row, boards) = match Ledger::read(root).map_err(failed)? {
+        let (row, boards, pauses, breakers) = match Ledger::read(root).map_err(failed)? {
             Some(db) => (
                 ledger::read_dispatcher(&db).map_err(failed)?,
                 ledger::read_boards(&db).map_err(failed)?,
+                read_pauses(&db).map_err(failed)?,
+                read_breakers(&db).map_err(failed)?,
             ),
-            None => (None, Vec::new()),
+            None => (None, Vec::new(), Pauses::new(), HashMap::new()),
         };
         Ok(Self {
             schema: "kanban.status",
             version: 1,
             root: root.dir().display().to_string(),
             dispatcher: DispatcherStatus::new(row, clock.unix()),
-            boards: boards.into_iter().map(BoardStatus::new).collect(),
+            boards: with_breakers(with_pauses(boards, pauses), breakers),
         })
     }
 
@@ -171,6 +188,47 @@ impl Status {
             Health::Healthy
         }
     }
+}
+
+/// The boards of the last tick, and those that were paused without one.
+fn with_pauses(rows: Vec<BoardRow>, mut pauses: Pauses) -> Vec<BoardStatus> {
+    let mut boards: Vec<BoardStatus> = rows
+        .into_iter()
+        .map(|row| {
+            let pause = pauses.remove(row.slug.as_str());
+            BoardStatus::new(row, pause)
+        })
+        .collect();
+    boards.extend(pauses.into_iter().map(|(slug, pause)| {
+        let row = BoardRow {
+            slug: slug.to_string(),
+            outcome: "ticked".to_owned(),
+            held: "{}".to_owned(),
+            ..BoardRow::default()
+        };
+        BoardStatus::new(row, Some(pause))
+    }));
+    boards
+}
+
+/// What the dispatcher itself has paused is shown as that, unless there is worse to say.
+fn with_breakers(
+    mut boards: Vec<BoardStatus>,
+    mut breakers: HashMap<Slug, BreakerRow>,
+) -> Vec<BoardStatus> {
+    for board in &mut boards {
+        let Some(row) = breakers.remove(board.slug.as_str()) else {
+            continue;
+        };
+        board.breaker_round = Some(row.round);
+        if matches!(board.state, BoardState::Ok | BoardState::Paused) {
+            board.state = BoardState::Paused;
+            board.reason = Some(row.reason);
+            board.since = Some(row.since);
+            board.next_retry = Some(row.next_retry);
+        }
+    }
+    boards
 }
 
 impl DispatcherStatus {
@@ -218,28 +276,38 @@ impl BoardStatus {
     /// Whether somebody should look at it.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
+        if self.risk.is_some() || self.breaker_round.is_some() {
+            return true;
+        }
         match self.state {
             BoardState::Held | BoardState::Failing => true,
             BoardState::Busy | BoardState::Absent => self.reason.is_some(),
-            BoardState::Ok => false,
+            BoardState::Ok | BoardState::Paused => false,
         }
     }
 
-    fn new(row: BoardRow) -> Self {
+    fn new(row: BoardRow, paused: Option<Pause>) -> Self {
+        let state = match (row.outcome.as_str(), &paused) {
+            ("ticked", Some(_)) => BoardState::Paused,
+            ("ticked", None) => BoardState::Ok,
+            ("held", _) => BoardState::Held,
+            ("busy", _) => BoardState::Busy,
+            ("absent", _) => BoardState::Absent,
+            _ => BoardState::Failing,
+        };
+        let (mut reason, mut since) = (row.reason, row.since);
+        if let Some(pause) = paused.as_ref().filter(|_| state == BoardState::Paused) {
+            reason = reason.or_else(|| pause.reason.clone());
+            since = since.or(Some(pause.since));
+        }
         Self {
-            state: match row.outcome.as_str() {
-                "ticked" => BoardState::Ok,
-                "held" => BoardState::Held,
-                "busy" => BoardState::Busy,
-                "absent" => BoardState::Absent,
-                _ => BoardState::Failing,
-            },
+            state,
             slug: row.slug,
             class: row.class,
             code: row.code,
-            reason: row.reason,
+            reason,
             missing: row.missing,
-            since: row.since,
+            since,
             next_retry: row.next_retry,
             repair_attempts: row.repair_attempts,
             last_tick: row.last_tick,
@@ -247,6 +315,10 @@ impl BoardStatus {
             running: row.running,
             held: serde_json::from_str(&row.held).unwrap_or_default(),
             suppressed: row.suppressed,
+            guarded: row.guarded,
+            risk: row.risk,
+            breaker_round: None,
+            paused,
         }
     }
 }

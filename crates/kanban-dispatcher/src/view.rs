@@ -202,6 +202,12 @@ pub enum HeldReason {
     ProfileCap,
     /// The limit over all boards is reached.
     HostCap,
+    /// Its board is paused by an operator.
+    Paused,
+    /// Its board rests, because its workers died at their start.
+    Breaker,
+    /// Its board has just come back from a hold, and starts a few first.
+    RampUp,
     /// No worker can be started at all: the worker program is missing.
     NoWorker,
     /// The worker of its earlier attempt has not ended yet.
@@ -224,6 +230,9 @@ impl HeldReason {
             Self::BoardCap => "board_cap",
             Self::ProfileCap => "profile_cap",
             Self::HostCap => "host_cap",
+            Self::Paused => "paused",
+            Self::Breaker => "breaker",
+            Self::RampUp => "ramp_up",
             Self::NoWorker => "no_worker",
             Self::WorkerEnding => "worker_ending",
             Self::BadRow => "bad_row",

@@ -85,7 +85,10 @@ fn explained(onlooker: &Onlooker, board: &Board, view: &View, task: &str) -> Opt
     let (processes, policy) = onlooker.facts(board.slug(), view);
     let why = explain(view, &processes, &policy, onlooker.now(), task)?;
     let held = |reason| Why::new(Reason::Held(reason), None);
+    let (most, more_at) = onlooker.starts_max(board.slug());
     Some(match why.reason {
+        Reason::Starts if most == 0 => Why::new(Reason::Held(HeldReason::Breaker), more_at),
+        Reason::Starts if onlooker.is_paused(board.slug()) => held(HeldReason::Paused),
         Reason::Starts if onlooker.has_no_worker() => held(HeldReason::NoWorker),
         Reason::Starts if onlooker.lives_on(board.slug(), view, task) => {
             held(HeldReason::WorkerEnding)

@@ -5,8 +5,10 @@ mod support;
 
 use std::time::Duration;
 
-use kanban_dispatcher::{BoardReport, Dispatcher, HeldReason, NewTask};
-use support::{Fleet, Result, outcomes, script, task, until};
+use kanban_dispatcher::{
+    BoardReport, Dispatcher, DispatcherState, Health, HeldReason, NewTask, Status,
+};
+use support::{Fleet, Result, connect, outcomes, script, task, until};
 
 const TWO_HOURS: i64 = 7200;
 
@@ -212,5 +214,38 @@ fn a_log_line_is_held_back_for_its_window_whatever_the_wall_clock_does() -> Resu
     fleet.clock.advance(Duration::from_secs(60));
     dispatcher.tick();
     assert_eq!(fleet.complaints().len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_last_tick_that_is_still_to_come_proves_nothing() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 1)?;
+    let mut dispatcher = fleet.dispatcher();
+    dispatcher.tick();
+    let state = |fleet: &Fleet| -> Result<(DispatcherState, Health)> {
+        let status = Status::read(&fleet.root, &fleet.clock)?;
+        Ok((status.dispatcher.state, status.health()))
+    };
+    let serves = (DispatcherState::Serving, Health::Healthy);
+    let stale = (DispatcherState::Stale, Health::NotRunning);
+    assert_eq!(state(&fleet)?, serves);
+    // Three intervals of a minute, in both directions.
+    for (step, expected) in [(-181, serves), (-1, stale), (-30 * 365 * 86_400, stale)] {
+        fleet.clock.step(step);
+        assert_eq!(state(&fleet)?, expected, "{step}");
+    }
+    dispatcher.tick();
+    assert_eq!(state(&fleet)?, serves, "by the clock as it is now");
+    fleet.clock.step(181);
+    assert_eq!(state(&fleet)?, serves);
+    fleet.clock.step(1);
+    assert_eq!(state(&fleet)?, stale);
+    // A number that no clock ever shows.
+    let ledger = connect(&fleet.root.ledger())?;
+    for never in [i64::MAX, i64::MIN] {
+        ledger.execute("UPDATE dispatcher SET last_tick = ?1", [never])?;
+        assert_eq!(state(&fleet)?, stale, "{never}");
+    }
     Ok(())
 }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kanban_dispatcher::{
-    BoardState, Complete, Dispatcher, FileLock, HeldReason, Job, Launcher, Outcome, Scope, Status,
-    Store, TickReport, WorkerCommand,
+    BoardState, Complete, Dispatcher, FileLock, HeldReason, Job, Launcher, Outcome, Scope,
+    StandbyReason, Status, Store, TickReport, WorkerCommand,
 };
 use support::child::{self, Role};
 use support::log::{self, Line};
@@ -243,6 +243,43 @@ fn a_turn_that_hangs_is_left_behind_and_comes_home_later() -> Result {
 }
 
 #[test]
+fn a_turn_that_hangs_keeps_the_places_that_it_may_still_use() -> Result {
+    let fleet = Fleet::new()?;
+    for board in ["hangs", "other"] {
+        fleet.ready(board, 3)?;
+    }
+    let (release, hang) = channel::<()>();
+    let hang = Mutex::new(hang);
+    let hangs = fleet.slug("hangs");
+    let mut dispatcher = fleet
+        .builder(|config| {
+            config.workers_max = 2.try_into().expect("not zero");
+            config.lanes = 1.try_into().expect("not zero");
+            config.board_deadline_seconds = Duration::from_millis(300);
+        })
+        .launcher(move |job: &Job<'_>| {
+            if job.board.slug().as_str() == hangs {
+                let _ = hang.lock().map(|hang| hang.recv());
+            }
+            Ok(sleeper())
+        })
+        .build();
+    let mut started = 0;
+    for _ in 0..3 {
+        started += dispatcher.tick().started();
+        assert_eq!(started, 1, "the other place is promised");
+    }
+    drop(release);
+    until("the board is home", || {
+        let report = dispatcher.tick();
+        assert!(dispatcher.workers_alive() <= 2, "{report:?}");
+        Ok(fleet.part(&report, "hangs")?.outcome == Outcome::Ticked)
+    })?;
+    assert_eq!(fleet.status("hangs")?.running, 1);
+    fleet.has_processes(2)
+}
+
+#[test]
 fn no_more_workers_live_than_the_host_may_have() -> Result {
     let fleet = Fleet::new()?;
     const BOARDS: [&str; 3] = ["a", "b", "c"];
@@ -270,6 +307,101 @@ fn no_more_workers_live_than_the_host_may_have() -> Result {
     assert_eq!(report.started(), 4);
     fleet.has_processes(4)?;
     assert_eq!(host_capped(&report), 1);
+    Ok(())
+}
+
+#[test]
+fn a_board_with_endless_work_leaves_room_for_one_with_a_single_task() -> Result {
+    let fleet = Fleet::new()?;
+    for lanes in [1, 4] {
+        let (endless, single) = (format!("a-endless-{lanes}"), format!("b-single-{lanes}"));
+        fleet.ready(&endless, 12)?;
+        fleet.store(&single)?;
+        let mut dispatcher = fleet
+            .builder(|config| {
+                config.workers_max = 2.try_into().expect("not zero");
+                config.lanes = lanes.try_into().expect("not zero");
+            })
+            .build();
+        assert_eq!(dispatcher.tick().started(), 2, "nobody else wants any");
+        for round in 0..3 {
+            let id = fleet.store(&single)?.create(&task(0))?;
+            // One place at a time becomes free.
+            let mut freed = 0;
+            while fleet.show(&single, &id)?.task.status == "ready" {
+                end_oldest(&fleet, &mut dispatcher)?;
+                freed += 1;
+                assert!(freed <= 2, "round {round}, {lanes} lanes");
+                assert_eq!(
+                    dispatcher.tick().started(),
+                    1,
+                    "a place that is free is used"
+                );
+                assert_eq!(dispatcher.workers_alive(), 2);
+            }
+            finish(&fleet, &single, &id);
+        }
+        drop(dispatcher);
+        end_workers(&fleet)?;
+        fleet.sql(&endless, "UPDATE tasks SET status = 'done'")?;
+    }
+    Ok(())
+}
+
+/// Ends the worker that has lived longest; a task that is failed by it may be tried again.
+fn end_oldest(fleet: &Fleet, dispatcher: &mut Dispatcher) -> Result {
+    let alive = dispatcher.workers_alive();
+    let oldest = fleet.processes().into_iter().min().ok_or("no worker")?;
+    support::kill(oldest.into())?;
+    let pid = rustix::process::Pid::from_raw(oldest).ok_or("no pid")?;
+    // Seen by the dispatcher's own look, not by this one: it must not be waited for here.
+    until("it is gone", || Ok(is_zombie(pid.as_raw_nonzero().get())))?;
+    assert_eq!(dispatcher.workers_alive(), alive, "not looked at yet");
+    Ok(())
+}
+
+fn is_zombie(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.starts_with(" Z"))
+    })
+}
+
+#[test]
+fn two_boards_of_nine_tasks_never_have_more_than_nine_workers_also_while_one_cannot_be_read()
+-> Result {
+    let fleet = Fleet::new()?;
+    for board in ["a", "b"] {
+        fleet.ready(board, 9)?;
+    }
+    let mut dispatcher = fleet
+        .builder(|config| config.workers_max = 9.try_into().expect("not zero"))
+        .build();
+    let report = dispatcher.tick();
+    let started = |report: &TickReport, board| {
+        Ok::<_, Box<dyn std::error::Error>>(fleet.part(report, board)?.started.len())
+    };
+    assert_eq!(
+        (started(&report, "a")?, started(&report, "b")?),
+        (5, 4),
+        "in turn"
+    );
+    fleet.has_processes(9)?;
+    // Nobody can read it now, and its workers live on.
+    let other = FileLock::try_acquire(&fleet.board("a")?.tick_lock())?.ok_or("not free")?;
+    for _ in 0..3 {
+        let report = dispatcher.tick();
+        assert_eq!(fleet.part(&report, "a")?.outcome, Outcome::Busy);
+        assert_eq!(report.started(), 0);
+        assert_eq!(fleet.processes().len(), 9);
+    }
+    assert_eq!(fleet.status("a")?.running, 5, "as it was last known");
+    drop(other);
+    for _ in 0..4 {
+        end_oldest(&fleet, &mut dispatcher)?;
+        assert_eq!(dispatcher.tick().started(), 1);
+        assert_eq!(fleet.processes().len(), 9);
+    }
     Ok(())
 }
 
@@ -600,9 +732,10 @@ fn a_launcher_that_panics_is_a_failed_start_of_that_task() -> Result {
 }
 
 #[test]
-fn a_machine_that_is_used_up_is_no_fault_of_the_task() -> Result {
+fn a_machine_that_is_used_up_is_no_fault_of_the_task_and_is_asked_more_and_more_seldom() -> Result {
     let fleet = Fleet::new()?;
-    let ready = fleet.ready("alpha", 1)?;
+    let ready = fleet.ready("alpha", 3)?;
+    fleet.ready("beta", 1)?;
     let on = Arc::new(AtomicBool::new(true));
     let is_on = Arc::clone(&on);
     let launcher = move |_: &Job<'_>| match is_on.load(Ordering::SeqCst) {
@@ -610,17 +743,87 @@ fn a_machine_that_is_used_up_is_no_fault_of_the_task() -> Result {
         false => Ok(sleeper()),
     };
     let mut dispatcher = fleet.builder(|_| ()).launcher(launcher).build();
-    for _ in 0..3 {
+    let mut tried = Vec::new();
+    for second in 0..60 {
         let report = dispatcher.tick();
-        let part = fleet.part(&report, "alpha")?;
-        let class = part.failure.as_ref().map(|failure| failure.class.as_str());
-        assert_eq!((part.outcome, class), (Outcome::Failed, Some("exhausted")));
+        assert_eq!(report.started(), 0);
+        for board in ["alpha", "beta"] {
+            let part = fleet.part(&report, board)?;
+            match part.failure.as_ref().map(|failure| failure.class.as_str()) {
+                Some(class) => {
+                    assert_eq!((part.outcome, class), (Outcome::Failed, "exhausted"));
+                    tried.push(second);
+                }
+                None => {
+                    assert!(
+                        part.held.contains_key(&HeldReason::NoWorker)
+                            || part.held.contains_key(&HeldReason::HostCap)
+                    );
+                }
+            }
+        }
+        fleet.advance(1);
     }
-    assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+    // Both boards at once, and then one task of one board: after 5, 10 and 20 s.
+    assert_eq!(tried, [0, 0, 5, 15, 35]);
+    let complaints = by_board_and_class(&fleet.complaints());
+    assert!(
+        complaints.values().all(|count| *count == 1),
+        "{complaints:?}"
+    );
+    let mut claims = 0;
+    for board in ["alpha", "beta"] {
+        let sql = "SELECT count(*) FROM task_events WHERE kind = 'claimed'";
+        claims += value::<i64>(&fleet.connect(board)?, sql)?;
+    }
+    assert_eq!(claims, 4 + 3);
     assert_eq!(fleet.show("alpha", &ready[0])?.task.consecutive_failures, 0);
+
     on.store(false, Ordering::SeqCst);
-    let report = dispatcher.tick();
-    assert_eq!(fleet.part(&report, "alpha")?.started, ready);
+    fleet.advance(40);
+    assert_eq!(dispatcher.tick().started(), 1, "one, to see");
+    assert_eq!(dispatcher.tick().started(), 3);
+    Ok(())
+}
+
+#[test]
+fn a_start_that_fails_the_same_way_is_told_once_a_window_and_another_way_at_once() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 1)?;
+    let cause = Arc::new(Mutex::new("no such place"));
+    let says = Arc::clone(&cause);
+    let launcher = move |job: &Job<'_>| -> std::io::Result<WorkerCommand> {
+        let cause = says.lock().map_or("", |cause| *cause);
+        Err(std::io::Error::other(format!(
+            "{cause} for {}",
+            job.work.task
+        )))
+    };
+    let mut dispatcher = fleet
+        .builder(|config| config.failure_limit = 1000.try_into().expect("not zero"))
+        .launcher(launcher)
+        .build();
+    let mut tick = |times: u32| {
+        for _ in 0..times {
+            assert_eq!(dispatcher.tick().boards[1].failed, 1);
+            fleet.advance(2);
+        }
+    };
+    tick(20);
+    assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+    *cause.lock().map_err(|_| "poisoned")? = "no such person";
+    tick(1);
+    assert_eq!(fleet.complaints().len(), 2, "{:#?}", fleet.complaints());
+    *cause.lock().map_err(|_| "poisoned")? = "no such place";
+    tick(19);
+    let complaints = fleet.complaints();
+    assert_eq!(complaints.len(), 3, "{complaints:#?}");
+    assert!(
+        complaints[2]
+            .message
+            .starts_with("worker could not be started (+"),
+        "{complaints:#?}"
+    );
     Ok(())
 }
 
@@ -651,8 +854,9 @@ fn a_second_dispatcher_stands_by_and_takes_over() -> Result {
     let next = fleet.store("alpha")?.create(&task(0))?;
     for _ in 0..3 {
         let report = second.tick();
-        let standby = report.standby.as_deref().unwrap_or_default();
-        assert!(standby.contains("another dispatcher holds it"), "{standby}");
+        let standby = report.standby.as_ref().ok_or("it serves")?;
+        assert_eq!(standby.reason, StandbyReason::AnotherDispatcher);
+        assert!(standby.text.contains("another dispatcher holds it"));
         assert!(report.boards.is_empty());
     }
     let told = |text: &str| {
@@ -695,7 +899,9 @@ fn without_the_dispatchers_lock_nothing_is_dispatched() -> Result {
         let mut dispatcher = fleet.dispatcher();
         for _ in 0..3 {
             let report = dispatcher.tick();
-            assert!(report.standby.is_some() && report.boards.is_empty());
+            let reason = report.standby.as_ref().map(|standby| standby.reason);
+            assert_eq!(reason, Some(StandbyReason::LockUnusable));
+            assert!(report.boards.is_empty());
         }
         assert_eq!(store.show(&id)?.task.status, "ready");
         assert!(!board.tick_lock().exists(), "not even looked at");
@@ -723,7 +929,7 @@ fn a_lock_file_that_is_replaced_keeps_nobody_out_and_this_is_noticed() -> Result
     assert!(dispatcher.tick().standby.is_some());
     drop(other);
     let report = dispatcher.tick();
-    assert_eq!((report.standby.as_deref(), report.started()), (None, 1));
+    assert_eq!((report.standby.as_ref(), report.started()), (None, 1));
     assert_eq!(fleet.part(&report, "alpha")?.running, 2);
     assert_eq!(dispatcher.workers_alive(), 2);
     fleet.has_processes(2)?;
@@ -732,6 +938,42 @@ fn a_lock_file_that_is_replaced_keeps_nobody_out_and_this_is_noticed() -> Result
     fs::remove_file(&path)?;
     assert_eq!(dispatcher.tick().standby, None);
     assert!(FileLock::try_acquire(&path)?.is_none());
+    Ok(())
+}
+
+#[test]
+fn a_lock_file_that_goes_bad_while_it_is_held_ends_the_lead_until_it_is_mended() -> Result {
+    let damages: [fn(&Path) -> std::io::Result<()>; 2] = [
+        |lock| fs::create_dir(lock),
+        // Nobody can open it, whatever rights he has.
+        |lock| std::os::unix::fs::symlink(lock, lock),
+    ];
+    for (round, damage) in damages.into_iter().enumerate() {
+        let fleet = Fleet::new()?;
+        fleet.ready("alpha", 1)?;
+        let mut dispatcher = fleet.dispatcher();
+        assert_eq!(dispatcher.tick().started(), 1);
+        let path = fleet.root.dispatcher_lock();
+        fs::remove_file(&path)?;
+        damage(&path)?;
+        let next = fleet.store("alpha")?.create(&task(0))?;
+        for _ in 0..3 {
+            let report = dispatcher.tick();
+            let standby = report.standby.as_ref().ok_or("it goes on")?;
+            assert_eq!(standby.reason, StandbyReason::LockUnusable, "{round}");
+            assert!(report.boards.is_empty());
+        }
+        assert_eq!(fleet.show("alpha", &next)?.task.status, "ready");
+        assert_eq!(fleet.complaints().len(), 1, "{:#?}", fleet.complaints());
+        assert_eq!(dispatcher.workers_alive(), 1, "workers are left alone");
+
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_dir(&path);
+        let report = dispatcher.tick();
+        assert_eq!(fleet.part(&report, "alpha")?.started, [next], "{round}");
+        assert_eq!(fleet.part(&report, "alpha")?.running, 2);
+        assert!(FileLock::try_acquire(&path)?.is_none(), "held again");
+    }
     Ok(())
 }
 

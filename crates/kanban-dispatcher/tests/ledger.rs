@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use kanban_dispatcher::{DispatcherState, HeldReason, Outcome, Status};
+use kanban_dispatcher::{DispatcherState, HeldReason, Outcome, StandbyReason, Status};
 use support::{Fleet, Result, connect, kill, outcomes, script, task, until};
 use tracing::Level;
 
@@ -39,8 +39,9 @@ fn a_ledger_in_use_at_the_start_is_waited_for_and_nothing_is_started_twice() -> 
     other.execute_batch("PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE")?;
     let mut second = fleet.dispatcher();
     let report = second.tick();
-    let standby = report.standby.as_deref().unwrap_or_default();
-    assert!(standby.contains("open the ledger"), "{report:?}");
+    let standby = report.standby.as_ref().ok_or("it serves")?;
+    assert_eq!(standby.reason, StandbyReason::LedgerBusy);
+    assert!(standby.text.contains("open the ledger"), "{report:?}");
     assert!(report.boards.is_empty());
     let waiting = fleet.show("alpha", &next)?;
     assert_eq!(waiting.task.status, "ready");
@@ -148,7 +149,7 @@ fn a_ledger_that_was_deleted_is_made_anew_and_knows_everyone() -> Result {
     assert_eq!(dispatcher.tick().started(), 2);
     fs::remove_dir_all(fleet.root.ledger().parent().ok_or("no directory")?)?;
     let report = dispatcher.tick();
-    assert_eq!((report.standby.as_deref(), report.started()), (None, 0));
+    assert_eq!((report.standby.as_ref(), report.started()), (None, 0));
     assert_eq!(recorded(&fleet)?, sorted(&ids));
     let status = Status::read(&fleet.root, &fleet.clock)?;
     assert_eq!(status.dispatcher.state, DispatcherState::Serving);

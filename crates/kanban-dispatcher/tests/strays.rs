@@ -293,7 +293,7 @@ fn a_root_that_is_moved_away_is_waited_for_and_not_made_again() -> Result {
     let next = fleet.store("alpha")?.create(&task(0))?;
     let report = dispatcher.tick();
     let alpha = fleet.part(&report, "alpha")?;
-    assert_eq!((report.standby.as_deref(), report.started()), (None, 1));
+    assert_eq!((report.standby.as_ref(), report.started()), (None, 1));
     assert_eq!((&alpha.started, alpha.running), (&vec![next], 2));
     assert_eq!(
         (dispatcher.workers_alive(), fleet.processes().len()),

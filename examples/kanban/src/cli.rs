@@ -1,6 +1,7 @@
 //! What can be said on the command line; the verbs on tasks are in `cli/task.rs`.
 
 mod change;
+mod lever;
 mod task;
 mod value;
 
@@ -14,6 +15,7 @@ use kanban_dispatcher::Slug;
 pub(crate) use self::change::{
     Archive, Assign, Comment, Edit, Ends, Link, Promote, Reassign, Reclaim, Schedule, Unlink,
 };
+pub(crate) use self::lever::{Lever, Pause};
 pub(crate) use self::task::{Add, Attempt, Block, Complete, Heartbeat, List, Show, Unblock, Why};
 pub(crate) use self::value::{Place as Workplace, TaskRef};
 
@@ -91,6 +93,13 @@ pub(crate) enum Verb {
     Reclaim(Reclaim),
     Archive(Archive),
     Edit(Edit),
+    Pause(Pause),
+    /// Lift a pause: the board starts tasks again from the next tick on.
+    Resume(Lever),
+    /// Lift what the dispatcher holds a board by: the next tick looks at it again.
+    Release(Lever),
+    /// Allow one more repair of a board's schema, with the next tick.
+    Repair(Lever),
 }
 
 /// Break a temporary fleet on purpose and watch it heal itself.
@@ -194,7 +203,7 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let cli = Self::parse();
         if cli.board.is_some() && !cli.verb.is_on_one_board() {
-            let what = "--board is for verbs on one board; this one is about all of them";
+            let what = "--board is for verbs on one board; this one is about all of them, or names its own";
             Self::command()
                 .error(ErrorKind::ArgumentConflict, what)
                 .exit();
@@ -209,6 +218,8 @@ impl Verb {
             Self::Demo(_) | Self::Run(_) | Self::Tick(_) | Self::Status(_) | Self::Boards(_) => {
                 false
             }
+            // They name their board themselves.
+            Self::Pause(_) | Self::Resume(_) | Self::Release(_) | Self::Repair(_) => false,
             Self::Init(_) | Self::Add(_) | Self::List(_) | Self::Show(_) | Self::Why(_) => true,
             Self::Complete(_) | Self::Block(_) | Self::Unblock(_) | Self::Heartbeat(_) => true,
             Self::Comment(_) | Self::Link(_) | Self::Unlink(_) | Self::Schedule(_) => true,

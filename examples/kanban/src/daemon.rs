@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Run, place: Place, gate: Gate) -> Result<Code, Failure>
         config.dispatch_interval_seconds = interval;
     }
     let root = place.root;
-    let mut builder = Dispatcher::builder(root.clone(), config).gate(gate);
+    let mut builder = Dispatcher::builder(root, config).gate(gate);
     // The file's own interval would come back with its next reading.
     if args.interval.is_none() {
         builder = builder.config_file(file);
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Run, place: Place, gate: Gate) -> Result<Code, Failure>
     if args.once {
         let report = dispatcher.tick();
         drop(dispatcher);
-        return once(&report, &root);
+        return once(&report);
     }
     let wake = Wake::new();
     signals::forward_to(&wake).map_err(|error| Failure::io("listen for signals", &error))?;
@@ -36,9 +36,9 @@ pub(crate) fn run(args: &Run, place: Place, gate: Gate) -> Result<Code, Failure>
     Ok(Code::Done)
 }
 
-fn once(report: &TickReport, root: &Root) -> Result<Code, Failure> {
+fn once(report: &TickReport) -> Result<Code, Failure> {
     match &report.standby {
-        Some(why) => Err(tick::stood_by(root, why)),
+        Some(standby) => Err(tick::stood_by(standby)),
         None if report.boards.iter().any(|board| board.failure.is_some()) => Ok(Code::Degraded),
         None => Ok(Code::Done),
     }

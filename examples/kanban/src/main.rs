@@ -8,6 +8,7 @@ mod daemon;
 mod demo;
 mod exit;
 mod fence;
+mod levers;
 mod logging;
 mod output;
 mod place;
@@ -67,6 +68,10 @@ fn run(verb: Verb, place: Place, gate: Gate) -> Result<Code, Failure> {
         Verb::Reclaim(args) => change::reclaim(&args, &place),
         Verb::Archive(args) => change::archive(&args, &place),
         Verb::Edit(args) => change::edit(args, &place),
+        Verb::Pause(args) => levers::pause(&args, &place),
+        Verb::Resume(args) => levers::resume(&args, &place),
+        Verb::Release(args) => levers::release(&args, &place),
+        Verb::Repair(args) => levers::repair(&args, &place),
         // Answered in `main`.
         Verb::Demo(_) => Ok(Code::Done),
     }

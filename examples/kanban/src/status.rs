@@ -77,6 +77,22 @@ fn render(status: &Status, now: i64, is_colourful: bool) -> String {
             text.push_str(&format!("\n{}: {}", board.slug, output::plain(reason)));
         }
     }
+    for board in &status.boards {
+        if let Some(risk) = &board.risk {
+            text.push_str(&format!("\n{}: {}", board.slug, output::plain(risk)));
+        }
+    }
+    let unguarded: Vec<&str> = status
+        .boards
+        .iter()
+        .filter(|board| matches!(board.state, BoardState::Ok | BoardState::Paused))
+        .filter(|board| board.last_tick.is_some() && !board.guarded)
+        .map(|board| board.slug.as_str())
+        .collect();
+    if !unguarded.is_empty() {
+        let names = unguarded.join(", ");
+        text.push_str(&format!("\nno connection is kept open to: {names}"));
+    }
     text
 }
 
@@ -127,6 +143,8 @@ fn table(boards: &[BoardStatus], now: i64, is_colourful: bool) -> Table {
     for board in boards {
         let (state, tone) = match board.state {
             BoardState::Ok => ("ok", Tone::Good),
+            BoardState::Paused if board.breaker_round.is_some() => ("paused", Tone::Bad),
+            BoardState::Paused => ("paused", Tone::Odd),
             BoardState::Held => ("held", Tone::Bad),
             BoardState::Failing => ("failing", Tone::Bad),
             BoardState::Busy => ("busy", Tone::Odd),

@@ -1,7 +1,8 @@
 //! `tick`: one pass over all boards, or the plan of one.
 
 use kanban_dispatcher::{
-    BoardPlan, BoardReport, Dispatcher, FileLock, Gate, HeldCounts, Outcome, PlanState, Root, plan,
+    BoardPlan, BoardReport, Dispatcher, Gate, HeldCounts, Outcome, PlanState, Standby,
+    StandbyReason, plan,
 };
 use serde::Serialize;
 
@@ -32,28 +33,30 @@ pub(crate) fn run(args: &Tick, place: Place, gate: Gate) -> Result<Code, Failure
         return Ok(Code::Done);
     }
     let root = place.root;
-    let mut dispatcher = Dispatcher::builder(root.clone(), config).gate(gate).build();
+    let mut dispatcher = Dispatcher::builder(root, config).gate(gate).build();
     let report = dispatcher.tick();
     drop(dispatcher);
     if args.json {
         output::document("kanban.tick", &report)?;
     }
     match &report.standby {
-        Some(why) => return Err(stood_by(&root, why)),
+        Some(standby) => return Err(stood_by(standby)),
         None if !args.json => output::print(&tick_table(&report.boards).render())?,
         None => {}
     }
     Ok(Code::Done)
 }
 
-/// Why a tick dispatched nothing. Call it without a dispatcher of one's own: it asks the lock who is right.
-pub(crate) fn stood_by(root: &Root, why: &str) -> Failure {
-    match FileLock::try_acquire(&root.dispatcher_lock()) {
-        Ok(None) => Failure::new(Code::Busy, why, "`kanban status` shows who dispatches here"),
-        Ok(Some(_)) | Err(_) => {
-            Failure::new(Code::Failed, why, "without this nothing is dispatched")
+/// Why a tick dispatched nothing.
+pub(crate) fn stood_by(standby: &Standby) -> Failure {
+    let (code, hint) = match standby.reason {
+        StandbyReason::AnotherDispatcher => {
+            (Code::Busy, "`kanban status` shows who dispatches here")
         }
-    }
+        StandbyReason::LedgerBusy => (Code::Busy, "another program is writing to it; try again"),
+        _ => (Code::Failed, "without this nothing is dispatched"),
+    };
+    Failure::new(code, &standby.text, hint)
 }
 
 fn tick_table(boards: &[BoardReport]) -> Table {

@@ -9,12 +9,16 @@ mod cli {
 
     // The promises, one file each.
     mod board;
+    mod breaker;
     mod change;
     mod contract;
     mod dispatch;
     mod errors;
     mod fence;
+    mod guards;
+    mod levers;
     mod look;
     mod serve;
+    mod share;
     mod worktree;
 }

@@ -11,6 +11,7 @@ mod peer {
     pub(crate) mod asked;
     pub(crate) mod board;
     pub(crate) mod daemon;
+    pub(crate) mod gateway;
     pub(crate) mod house;
     pub(crate) mod lock;
 
@@ -21,6 +22,7 @@ mod peer {
     mod dispatch;
     mod failing;
     mod format;
+    mod lead;
     mod legacy;
     mod locks;
     mod verbs;

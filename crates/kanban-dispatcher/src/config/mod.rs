@@ -1,5 +1,7 @@
 //! Every knob, its default, and what values it takes.
 
+mod breaker;
+mod machine;
 mod value;
 
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -7,6 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
+
+pub use self::breaker::Breaker;
 
 use crate::error::{Error, ErrorKind};
 
@@ -45,7 +49,8 @@ pub struct Config {
     /// Who gets ready tasks that nobody has; nobody when absent or empty.
     #[serde(deserialize_with = "value::name")]
     pub default_assignee: Option<String>,
-    /// The most worker processes this dispatcher keeps alive over all boards.
+    /// The most worker processes this dispatcher keeps alive over all boards. By default the smaller of four per core and one per
+    /// 512 MiB of memory, at least two.
     pub workers_max: NonZeroUsize,
     /// Seconds a claim stays valid without being renewed; at least 1, whole seconds.
     #[serde(deserialize_with = "value::whole_seconds")]
@@ -87,6 +92,8 @@ pub struct Config {
     pub quarantine: Quarantine,
     /// How drifted boards are repaired.
     pub repair: Repair,
+    /// When a whole board rests.
+    pub breaker: Breaker,
     /// How workers are started and ended.
     pub worker: Worker,
 }
@@ -159,7 +166,6 @@ pub struct Worker {
 
 impl Default for Config {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
         Self {
             dispatch_interval_seconds: Duration::from_secs(60),
             failure_limit: nonzero(2),
@@ -167,7 +173,7 @@ impl Default for Config {
             max_in_progress: None,
             max_in_progress_per_profile: None,
             default_assignee: None,
-            workers_max: nonzero_usize((cores * 4).max(8)),
+            workers_max: machine::workers_max(),
             claim_ttl_seconds: 900,
             crash_grace_seconds: 30,
             rate_limit_cooldown_seconds: 300,
@@ -185,6 +191,7 @@ impl Default for Config {
             throttle: Throttle::default(),
             quarantine: Quarantine::default(),
             repair: Repair::default(),
+            breaker: Breaker::default(),
             worker: Worker::default(),
         }
     }

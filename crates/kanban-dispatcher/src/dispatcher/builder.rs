@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Dispatcher;
-use super::lead::ConfigFile;
+use super::settings::ConfigFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lanes::Lanes;
@@ -49,8 +49,8 @@ impl Builder {
         self
     }
 
-    /// Reads `path` again at each tick, from the first one at which it is there. A file that cannot be used is told once, and the
-    /// settings stay as they were.
+    /// Reads `path` again whenever it has changed and has been still for a second, from the first tick at which it is there. A file that
+    /// cannot be used is told once, and the settings stay as they were.
     #[must_use]
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.config_file = Some(path.into());
@@ -73,19 +73,18 @@ impl Builder {
             lanes: Lanes::new(config.lanes.get()),
             site: Arc::new(Site::new(root, &config, clock, launcher, gate)),
             config: Arc::new(config),
-            config_file: config_file.map(|path| ConfigFile {
-                was_read: false,
-                path,
-                error: None,
-            }),
+            config_file: config_file.map(ConfigFile::new),
             lock: None,
             states: HashMap::new(),
             wanting: HashSet::new(),
             started_at,
             ticks: 0,
             standby: None,
+            pauses: Arc::default(),
+            mark: None,
             ledger_fails: false,
             wake: Wake::new(),
+            looked_for_risks: None,
             has_led: false,
             has_read_ledger: false,
             is_shut_down: false,

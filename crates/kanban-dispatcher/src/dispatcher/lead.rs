@@ -1,49 +1,45 @@
-//! Leadership and settings: what is asked anew before each tick.
+//! Leadership: asked anew before each tick.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use error_classify::Class;
 
 use super::Dispatcher;
-use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::lock::FileLock;
-use crate::report::TickReport;
+use crate::report::{StandbyReason, TickReport};
 use crate::root::Root;
-
-#[derive(Debug)]
-pub(super) struct ConfigFile {
-    /// Once it was there, its absence is an error.
-    pub(super) was_read: bool,
-    pub(super) path: PathBuf,
-    /// What was last wrong with it, so that it is said once.
-    pub(super) error: Option<String>,
-}
 
 impl Dispatcher {
     /// Holds the root's lock, or says why not. A lock on a file that is no longer at its path keeps nobody out.
-    pub(super) fn lead(&mut self) -> Result<(), Error> {
+    pub(super) fn lead(&mut self) -> Result<(), (StandbyReason, Error)> {
         if !self.lock.as_ref().is_some_and(FileLock::is_current) {
             self.lock = None;
             let path = self.site.root.dispatcher_lock();
-            let failed = |error| Error::io(format!("take the lock {}", path.display()), error);
+            let failed = |error| {
+                let what = format!("take the lock {}", path.display());
+                (StandbyReason::LockUnusable, Error::io(what, error))
+            };
             // Not again once it was there: a root that goes away under us was unmounted or moved, not new.
             if !self.has_led {
                 make_kanban_dir(&self.site.root).map_err(failed)?;
             }
             let Some(lock) = FileLock::try_acquire(&path).map_err(failed)? else {
                 let what = format!("take {}: another dispatcher holds it", path.display());
-                return Err(Error::new(ErrorKind::Busy, what));
+                let error = Error::new(ErrorKind::Busy, what);
+                return Err((StandbyReason::AnotherDispatcher, error));
             };
             self.lock = Some(lock);
             // While the lock was away another dispatcher may have started workers: the ledger is read anew.
             self.site.ledger.close();
             self.has_read_ledger = false;
+            // And its operator may have resumed what was paused here.
+            self.mark = None;
             self.has_led = true;
             self.is_shut_down = false;
         }
-        self.open_ledger()?;
+        self.open_ledger()
+            .map_err(|error| (StandbyReason::LedgerBusy, error))?;
         if self.standby.take().is_some() {
             tracing::info!("dispatcher takes over");
         }
@@ -51,13 +47,13 @@ impl Dispatcher {
     }
 
     /// Fails closed: nothing is dispatched without the lock, and the next tick asks again.
-    pub(super) fn stand_by(&mut self, error: &Error) -> TickReport {
+    pub(super) fn stand_by(&mut self, reason: StandbyReason, error: &Error) -> TickReport {
         let why = error.chain();
         if self.standby.as_ref() != Some(&why) {
             tracing::warn!("dispatcher stands by: {why}");
             self.standby = Some(why.clone());
         }
-        TickReport::standby(why)
+        TickReport::standby(reason, why)
     }
 
     /// Adopts the workers that the ledger knows and tells it of ours, whenever it was opened anew.
@@ -93,44 +89,6 @@ impl Dispatcher {
     pub(super) fn ledger_works(&mut self) {
         if std::mem::take(&mut self.ledger_fails) {
             tracing::info!("the ledger works again");
-        }
-    }
-
-    pub(super) fn reload(&mut self) {
-        let Some(file) = &mut self.config_file else {
-            return;
-        };
-        // It may be made later; until then the settings are those that were given.
-        if !file.was_read && file.path.symlink_metadata().is_err() {
-            return;
-        }
-        let read = match std::fs::metadata(&file.path) {
-            // Cut off by an editor that has not written yet, as a rule: not "all defaults".
-            Ok(metadata) if metadata.len() == 0 && file.was_read => Err(Error::new(
-                ErrorKind::Config,
-                format!(
-                    "read the configuration {}: it is empty",
-                    file.path.display()
-                ),
-            )),
-            _ => Config::load(&file.path),
-        };
-        match read {
-            Ok(config) => {
-                file.was_read = true;
-                file.error = None;
-                if config != *self.config {
-                    tracing::info!(file = %file.path.display(), "settings changed");
-                    self.config = Arc::new(config);
-                }
-            }
-            Err(error) => {
-                let text = error.chain();
-                if file.error.as_ref() != Some(&text) {
-                    tracing::error!("settings stay as they were: {text}");
-                    file.error = Some(text);
-                }
-            }
         }
     }
 }

@@ -2,28 +2,32 @@
 
 mod builder;
 mod lead;
+mod levers;
+mod risks;
+mod rooms;
+mod settings;
+mod turns;
 
-use std::any::Any;
 use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::builder::Builder;
 
-use self::lead::ConfigFile;
+use self::settings::ConfigFile;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discover::discover;
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
+use crate::ledger::levers::{Mark, Pauses};
 use crate::ledger::publish;
 use crate::lock::FileLock;
-use crate::report::{BoardReport, TickReport};
+use crate::report::{BoardReport, StandbyReason, TickReport};
 use crate::root::{Board, Root, Slug};
 use crate::site::Site;
+use crate::tick::outcome;
 use crate::tick::state::{BoardState, LastKnown};
-use crate::tick::{Tick, outcome, panicked, tick_board};
 use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::Gate;
@@ -62,10 +66,15 @@ pub struct Dispatcher {
     started_at: i64,
     ticks: usize,
     standby: Option<String>,
+    /// As the ledger last had them, and which ledger that was.
+    pauses: Arc<Pauses>,
+    mark: Option<Mark>,
     /// It has been told that the ledger cannot be used.
     ledger_fails: bool,
     /// Whoever runs it can stop it.
     wake: Wake,
+    /// When the boards' files were last looked for in other processes (monotonic).
+    looked_for_risks: Option<Duration>,
     has_led: bool,
     has_read_ledger: bool,
     is_shut_down: bool,
@@ -79,6 +88,8 @@ enum Home {
     Out {
         since: i64,
         last_known: LastKnown,
+        /// Places for workers that it may still use.
+        room: usize,
     },
 }
 
@@ -121,10 +132,17 @@ impl Dispatcher {
                 self.tick();
                 next = now + self.config.dispatch_interval_seconds;
             } else {
+                // Looked at more often than ticked, so that a change is over by the next tick.
+                self.reload();
+                next = next.min(now + self.config.dispatch_interval_seconds);
                 let mut news = self.site.workers.poll(now);
                 if self.lock.is_some() && !news.is_empty() {
                     // An end frees a place: the boards that wait for one are concerned too.
-                    news.extend(self.wanting.iter().cloned());
+                    if !self.wanting.is_empty() {
+                        news.extend(self.wanting.iter().cloned());
+                        // And whoever may want it too since the last tick.
+                        news.extend(self.changed());
+                    }
                     self.tick_some(Some(&news));
                 }
             }
@@ -169,20 +187,22 @@ impl Dispatcher {
     fn tick_some(&mut self, only: Option<&HashSet<Slug>>) -> TickReport {
         // Also while standing by: ends are noticed, stops go on.
         self.site.workers.poll(self.site.clock.monotonic());
-        if let Err(error) = self.lead() {
-            return self.stand_by(&error);
+        if let Err((reason, error)) = self.lead() {
+            return self.stand_by(reason, &error);
         }
+        self.pull_levers();
         let boards = match discover(&self.site.root) {
             Ok(boards) => boards,
             // Without the list no board may be taken for removed.
-            Err(error) => return self.stand_by(&error),
+            Err(error) => return self.stand_by(StandbyReason::BoardsUnlisted, &error),
         };
         if self.lost_boards_dir() {
             let what = format!(
                 "list the boards in {}: it is gone",
                 self.site.root.boards_dir().display()
             );
-            return self.stand_by(&Error::new(ErrorKind::NotFound, what));
+            let error = Error::new(ErrorKind::NotFound, what);
+            return self.stand_by(StandbyReason::BoardsUnlisted, &error);
         }
         self.bring_home();
         self.drop_removed(&boards);
@@ -208,6 +228,9 @@ impl Dispatcher {
                 self.wanting.remove(&report.slug);
             }
         }
+        if only.is_none() {
+            self.look_for_risks(&served);
+        }
         let keep_others = only.is_some() || self.site.root.only().is_some();
         self.publish(&reports, "serving", keep_others);
         self.ticks += 1;
@@ -220,47 +243,6 @@ impl Dispatcher {
     /// Boards are removed one by one; their whole directory goes away by a move or an unmount, and comes back.
     fn lost_boards_dir(&self) -> bool {
         self.states.keys().any(|slug| !slug.is_default()) && !self.site.root.boards_dir().exists()
-    }
-
-    fn tick_boards(&mut self, boards: &[Board], is_early: bool) -> HashMap<Slug, BoardReport> {
-        let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
-        let tick = Arc::new(Tick::new(site, config, self.wake.clone(), is_early));
-        // Another board is first each time, so that the first ones do not take all the room for ever.
-        let first = if boards.is_empty() {
-            0
-        } else {
-            self.ticks % boards.len()
-        };
-        for board in boards[first..].iter().chain(&boards[..first]) {
-            let home = self
-                .states
-                .entry(board.slug().clone())
-                .or_insert_with(|| Home::In(Box::new(BoardState::new(board.clone()))));
-            let Home::In(state) = home else {
-                continue;
-            };
-            let out = Home::Out {
-                since: tick.now,
-                last_known: state.last_known.clone(),
-            };
-            let Home::In(mut state) = std::mem::replace(home, out) else {
-                continue;
-            };
-            let tick = Arc::clone(&tick);
-            self.lanes.submit(move || {
-                let report = catch_unwind(AssertUnwindSafe(|| tick_board(&tick, &mut state)))
-                    .unwrap_or_else(|payload| panicked(&tick, &mut state, &text(&*payload)));
-                (state, report)
-            });
-        }
-        let done = self.lanes.finish(self.config.board_deadline_seconds);
-        done.into_iter()
-            .map(|(state, report)| {
-                let slug = report.slug.clone();
-                self.states.insert(slug.clone(), Home::In(state));
-                (slug, report)
-            })
-            .collect()
     }
 
     /// A board whose turn has not come back within its deadline; the others do not wait for it.
@@ -298,6 +280,7 @@ impl Dispatcher {
             }
             self.wanting.remove(&slug);
             self.site.resilience.forget(&slug);
+            self.site.ledger.keep_breaker(&slug, None);
             tracing::info!(board = %slug, "board was removed");
         }
         // Also of boards that were removed while no dispatcher looked.
@@ -351,12 +334,4 @@ impl Drop for Dispatcher {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-fn text(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_default()
 }

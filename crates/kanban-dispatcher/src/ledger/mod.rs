@@ -1,5 +1,7 @@
 //! The dispatcher's own state, beside the boards and never in them: what must survive a restart, and what `status` shows.
 
+pub(crate) mod breakers;
+pub(crate) mod levers;
 pub(crate) mod publish;
 
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +23,7 @@ CREATE TABLE IF NOT EXISTS boards (
     slug TEXT PRIMARY KEY, outcome TEXT NOT NULL, class TEXT, code INTEGER, reason TEXT, missing TEXT, since INTEGER,
     next_retry INTEGER, repair_attempts INTEGER NOT NULL DEFAULT 0, last_tick INTEGER,
     ready INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0, held TEXT NOT NULL DEFAULT '{}',
-    suppressed INTEGER NOT NULL DEFAULT 0);
+    suppressed INTEGER NOT NULL DEFAULT 0, guarded INTEGER NOT NULL DEFAULT 0, risk TEXT);
 CREATE TABLE IF NOT EXISTS repairs (
     slug TEXT NOT NULL, missing TEXT NOT NULL, stamp TEXT NOT NULL, attempts INTEGER NOT NULL,
     PRIMARY KEY (slug, missing));
@@ -63,6 +65,8 @@ pub(crate) struct BoardRow {
     pub(crate) running: u32,
     pub(crate) held: String,
     pub(crate) suppressed: u64,
+    pub(crate) guarded: bool,
+    pub(crate) risk: Option<String>,
 }
 
 /// The dispatcher's own line.
@@ -73,6 +77,17 @@ pub(crate) struct DispatcherRow {
     pub(crate) started_at: i64,
     pub(crate) last_tick: i64,
     pub(crate) interval: Duration,
+}
+
+/// What became of identities that were to be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// They are known now, or there is no ledger to tell.
+    Done,
+    /// The board is paused: nobody starts.
+    Paused,
+    /// The ledger takes no write.
+    Refused,
 }
 
 // ===== impl Ledger =====
@@ -158,9 +173,24 @@ impl Ledger {
 
     /// Commits who these processes are. Whether it is done; without a ledger there is nothing to do.
     pub(crate) fn record_workers(&self, workers: &[Adopted]) -> bool {
+        self.record(workers, None) == Recorded::Done
+    }
+
+    /// The same for workers that are about to start on this board, unless it is paused: one transaction, so a start and a pause are
+    /// committed one after the other, and none after the pause.
+    pub(crate) fn record_starts(&self, slug: &Slug, workers: &[Adopted]) -> Recorded {
+        self.record(workers, Some(slug))
+    }
+
+    fn record(&self, workers: &[Adopted], unless_paused: Option<&Slug>) -> Recorded {
         let is_open = self.lock().is_some();
         let written = self.with(|db| {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if let Some(slug) = unless_paused
+                && levers::is_paused(&tx, slug)?
+            {
+                return Ok(Recorded::Paused);
+            }
             let boot = boot_id();
             for Adopted {
                 slug,
@@ -182,9 +212,13 @@ impl Ledger {
                     &boot,
                 ))?;
             }
-            tx.commit()
+            tx.commit()?;
+            Ok(Recorded::Done)
         });
-        written.is_some() || !is_open
+        match written {
+            None if is_open => Recorded::Refused,
+            written => written.unwrap_or(Recorded::Done),
+        }
     }
 
     pub(crate) fn forget_workers(&self, ended: &[(Slug, String, i64)]) {
@@ -329,7 +363,7 @@ pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> 
 pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
     db.prepare(
         "SELECT slug, outcome, class, code, reason, missing, since, next_retry, repair_attempts, last_tick, ready, \
-         running, held, suppressed FROM boards ORDER BY slug <> 'default', slug",
+         running, held, suppressed, guarded, risk FROM boards ORDER BY slug <> 'default', slug",
     )?
     .query_map([], |row| {
         Ok(BoardRow {
@@ -347,6 +381,8 @@ pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
             running: row.get(11)?,
             held: row.get(12)?,
             suppressed: row.get::<_, i64>(13)?.cast_unsigned(),
+            guarded: row.get(14)?,
+            risk: row.get(15)?,
         })
     })?
     .collect()
@@ -354,12 +390,19 @@ pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
 
 fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
     db.prepare_cached(
-        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?
     .execute(rusqlite::params![
         row.slug, row.outcome, row.class, row.code, row.reason, row.missing, row.since, row.next_retry,
         row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
+        row.guarded, row.risk,
     ])
+}
+
+/// Whether there is a table of boards that has not all columns of today.
+fn lacks_columns(db: &Connection) -> Result<bool> {
+    let sql = "SELECT count(*) > 0 AND NOT max(name = 'risk') FROM pragma_table_info('boards')";
+    Ok(db.query_row(sql, [], |row| row.get::<_, Option<bool>>(0))? == Some(true))
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
@@ -380,7 +423,13 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         // NORMAL: a commit survives a killed process, and after a power failure every identity in here is void anyway.
         db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = NORMAL;")?;
         let tx = db.transaction()?;
+        if lacks_columns(&tx)? {
+            // Of an earlier version: it is filled anew at each tick.
+            tx.execute_batch("DROP TABLE boards")?;
+        }
         tx.execute_batch(SCHEMA)?;
+        tx.execute_batch(levers::SCHEMA)?;
+        tx.execute_batch(breakers::SCHEMA)?;
         tx.commit()?;
         Ok(db)
     };

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
-use std::sync::atomic::Ordering;
 
 use super::Tick;
 use super::state::Refusals;
@@ -13,17 +12,22 @@ use crate::root::is_name;
 use crate::view::{HeldReason, View};
 
 /// Takes away the claims that must wait, and says why they wait.
-pub(super) fn limit_claims<'a>(
-    tick: &'a Tick,
+pub(super) fn limit_claims(
+    tick: &Tick,
     decision: &mut Decision,
     refusals: &Refusals,
     still_alive: &HashSet<String>,
+    (room, (may_start, why_not)): (usize, (usize, HeldReason)),
     report: &mut BoardReport,
-) -> Room<'a> {
+) {
     report.held = std::mem::take(&mut decision.held);
     let claims = &mut decision.claims;
     if tick.wake.is_stopped() {
         // No claim after a stop, also not by the boards that are still to come in this tick.
+        claims.clear();
+    }
+    if tick.pauses.contains_key(&report.slug) {
+        report.hold_back(HeldReason::Paused, claims.len());
         claims.clear();
     }
     if tick.no_worker.is_some() {
@@ -38,10 +42,10 @@ pub(super) fn limit_claims<'a>(
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));
     report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
-    let room = Room::take(tick, claims.len());
-    report.hold_back(HeldReason::HostCap, claims.len() - room.taken);
-    claims.truncate(room.taken);
-    room
+    report.hold_back(why_not, claims.len().saturating_sub(may_start));
+    claims.truncate(may_start);
+    report.hold_back(HeldReason::HostCap, claims.len().saturating_sub(room));
+    claims.truncate(room);
 }
 
 /// The settings of one board's decision.
@@ -80,36 +84,5 @@ pub(crate) fn policy(tick: &Tick, view: &View) -> Policy {
             .filter(|name| is_spawnable(name))
             .map(str::to_owned)
             .collect(),
-    }
-}
-
-/// Places taken from the host-wide limit; what is not spent goes back.
-#[derive(Debug)]
-pub(super) struct Room<'a> {
-    tick: &'a Tick,
-    pub(super) taken: usize,
-}
-
-impl<'a> Room<'a> {
-    pub(super) fn take(tick: &'a Tick, wanted: usize) -> Self {
-        let mut taken = 0;
-        let _ = tick
-            .room
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |room| {
-                taken = room.min(wanted);
-                Some(room - taken)
-            });
-        Self { tick, taken }
-    }
-
-    /// These are in use now.
-    pub(super) fn spend(mut self, count: usize) {
-        self.taken = self.taken.saturating_sub(count);
-    }
-}
-
-impl Drop for Room<'_> {
-    fn drop(&mut self) {
-        self.tick.room.fetch_add(self.taken, Ordering::AcqRel);
     }
 }

@@ -1,5 +1,7 @@
 //! One board's turn, as one straight line: admit -> lock -> visit -> (repair once, visit again) -> settle.
 
+pub(crate) mod caution;
+pub(crate) mod cautious;
 mod claims;
 mod mend;
 pub(crate) mod outcome;
@@ -10,24 +12,26 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use error_classify::Class;
-use fingerprint_quarantine::Admission;
+use fingerprint_quarantine::{Admission, Reason};
 
 use self::claims::limit_claims;
 use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
+use self::workers::Scene;
 use crate::board::{apply, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::Error;
+use crate::ledger::levers::Pauses;
 use crate::lock::FileLock;
 use crate::report::{BoardReport, Outcome};
 use crate::resilience::{self, Reaction};
 use crate::site::Site;
+use crate::strain::{Allowed, Trouble};
 use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::{CommandLauncher, Launcher};
@@ -38,7 +42,7 @@ pub(crate) use self::outcome::panicked;
 /// A row that refused a change is set aside for this many intervals, so that it does not take the others' room.
 const REFUSED_INTERVALS: u32 = 10;
 
-/// What all boards of one tick share: the settings and the time, read once, and the room for new workers.
+/// What all boards of one tick share: the settings and the time, read once.
 #[derive(Debug)]
 pub(crate) struct Tick {
     pub(crate) site: Arc<Site>,
@@ -46,29 +50,26 @@ pub(crate) struct Tick {
     /// Unix seconds.
     pub(crate) now: i64,
     pub(crate) monotonic: Duration,
-    pub(crate) room: AtomicUsize,
     /// Says stop, perhaps in the middle of the tick.
     pub(crate) wake: Wake,
     /// Between two intervals, because a worker has ended.
     pub(crate) is_early: bool,
+    /// Boards on which nothing starts.
+    pub(crate) pauses: Arc<Pauses>,
     /// The configured command, for a dispatcher without a launcher of its own.
     pub(crate) command: CommandLauncher,
     /// Why no worker can be started at all.
-    pub(crate) no_worker: Option<String>,
+    pub(crate) no_worker: Option<Trouble>,
 }
 
 impl Tick {
     pub(crate) fn new(site: Arc<Site>, config: Arc<Config>, wake: Wake, is_early: bool) -> Self {
-        let room = config
-            .workers_max
-            .get()
-            .saturating_sub(site.workers.alive());
         let mut tick = Self {
             now: site.clock.unix(),
             monotonic: site.clock.monotonic(),
-            room: AtomicUsize::new(room),
             command: CommandLauncher::new(config.worker.command.clone()),
             no_worker: None,
+            pauses: Arc::default(),
             site,
             config,
             wake,
@@ -76,10 +77,17 @@ impl Tick {
         };
         let check = catch_unwind(AssertUnwindSafe(|| tick.launcher().check()));
         let check = check.unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")));
-        tick.no_worker = check.err().map(|error| error.to_string());
+        let missing = |why: String| Trouble {
+            class: Class::Missing,
+            why,
+        };
+        tick.no_worker = check.err().map(|error| missing(error.to_string()));
+        if let Allowed::None(trouble) = tick.site.strain.allows(tick.monotonic) {
+            tick.no_worker = Some(trouble);
+        }
         if !tick.site.ledger.is_writable() {
             // A claim now would only be given back: no gate opens before its process is known there.
-            tick.no_worker = Some("the ledger cannot be written".to_owned());
+            tick.no_worker = Some(missing("the ledger cannot be written".to_owned()));
         }
         tick
     }
@@ -118,6 +126,9 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     };
 
     state.locked_since = None;
+    if attempt.why() != Reason::New {
+        state.caution.returns();
+    }
     let mut report = BoardReport::new(&slug, Outcome::Ticked);
     let mut result = if stamp.is_empty_file() {
         // Not even opened: SQLite would delete a log that lies beside it, which may be all that is left.
@@ -184,7 +195,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let site = &*tick.site;
     let board = Arc::clone(&state.board);
     let slug = board.slug();
-    let (db, refusals) = state.open(tick)?;
+    // A second visit in one turn has what the first one left.
+    let room = state.room.saturating_sub(report.started.len());
+    let (db, refusals, caution) = state.open(tick)?;
     let mut view = observe(db)?;
     refusals.set_aside(&mut view, tick.monotonic);
     site.workers
@@ -196,7 +209,16 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let policy = policy(tick, &view);
     let mut decision = decide(&view, &processes, &policy, tick.now);
     refusals.rest(tick, &decision.transitions);
-    let room = limit_claims(tick, &mut decision, refusals, &still_alive, report);
+    let shown = cautious::judge(tick, db, &view, caution, &mut decision);
+    let may_start = caution.limit(tick.monotonic);
+    limit_claims(
+        tick,
+        &mut decision,
+        refusals,
+        &still_alive,
+        (room, may_start),
+        report,
+    );
 
     let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;
     let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;
@@ -204,11 +226,17 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     workers::forget_ended(tick, slug, &view, &applied.written);
     workers::count(report, &view, &applied);
     note_failures(&mut view, &applied.written);
-    workers::start_claimed(tick, &board, db, &view, &policy, applied.claimed, report)?;
+    cautious::tell(tick, db, slug, caution, shown)?;
+    let scene = Scene {
+        tick,
+        board: &board,
+        view: &view,
+        policy: &policy,
+    };
+    workers::start_claimed(&scene, db, applied.claimed, caution, report)?;
     for (task, reason) in &decision.stops {
         workers::stop(tick, slug, task, *reason, report);
     }
-    room.spend(report.started.len());
     state.close_surplus(tick);
     Ok(())
 }

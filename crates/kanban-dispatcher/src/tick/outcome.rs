@@ -118,7 +118,7 @@ pub(crate) fn hung(site: &Site, board: &Board, since: i64) -> BoardReport {
 
 /// Ready tasks wait because no worker can be started at all: one line a window, and none of them is charged for it.
 pub(super) fn log_no_worker(tick: &Tick, state: &BoardState, report: &BoardReport) {
-    let Some(why) = tick
+    let Some(trouble) = tick
         .no_worker
         .as_ref()
         .filter(|_| report.held.contains_key(&HeldReason::NoWorker))
@@ -126,10 +126,10 @@ pub(super) fn log_no_worker(tick: &Tick, state: &BoardState, report: &BoardRepor
         return;
     };
     let failure = BoardFailure {
-        class: Class::Missing,
+        class: trouble.class,
         remedy: Remedy::ExternalFix,
         code: None,
-        reason: format!("start workers: {why}"),
+        reason: format!("start workers: {}", trouble.why),
         missing: None,
     };
     tick.site

@@ -10,13 +10,14 @@ use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
 use rusqlite::Connection;
 
 use super::Tick;
+use super::caution::Caution;
 use crate::board::{drift, open_existing};
 use crate::error::Error;
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
 use crate::site::Site;
 use crate::transition::Transition;
-use crate::view::{BadRow, HeldCounts, View};
+use crate::view::{BadRow, HeldCounts, HeldReason, View};
 
 #[derive(Debug)]
 pub(crate) struct BoardState {
@@ -32,8 +33,19 @@ pub(crate) struct BoardState {
     pub(crate) last_known: LastKnown,
     /// Since when another program has held the tick lock (monotonic).
     pub(crate) locked_since: Option<Duration>,
+    pub(crate) caution: Caution,
+    /// What another program does that endangers its content.
+    pub(crate) risk: Option<String>,
+    /// Places for new workers in the turn under way.
+    pub(crate) room: usize,
+    /// Ready tasks that waited for a place after the last turn.
+    pub(crate) waits: u32,
+    /// The tick in which a worker was last started; 0 for never.
+    pub(crate) last_served: u64,
     refusals: Refusals,
     files: SqliteFiles,
+    /// The files' stamp after the last turn.
+    settled: Option<SqliteStamp>,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
     guard: Option<Guard>,
 }
@@ -71,6 +83,12 @@ impl BoardState {
             repair_attempts: 0,
             last_known: LastKnown::default(),
             locked_since: None,
+            caution: Caution::default(),
+            risk: None,
+            room: 0,
+            waits: 0,
+            last_served: 0,
+            settled: None,
             refusals: Refusals::default(),
             files,
             guard: None,
@@ -82,8 +100,8 @@ impl BoardState {
         self.files.observe()
     }
 
-    /// The files' stamp as text, without whether they were young at the time of the look: that is not about the files.
-    pub(crate) fn stamp_text(&self) -> String {
+    /// The same without whether the files were young at the time of the look: that is not about the files.
+    fn ageless(&self) -> SqliteStamp {
         let mut stamp = self.observe();
         if let FileState::Present(main) = &mut stamp.main {
             main.young = false;
@@ -91,7 +109,22 @@ impl BoardState {
         if let Some(wal) = &mut stamp.wal {
             wal.young = false;
         }
-        format!("{stamp:?}")
+        stamp
+    }
+
+    /// The files' stamp as text.
+    pub(crate) fn stamp_text(&self) -> String {
+        format!("{:?}", self.ageless())
+    }
+
+    /// A turn is over: what is found changed from now on was changed by others.
+    pub(crate) fn settle(&mut self) {
+        self.settled = Some(self.ageless());
+    }
+
+    /// Whether the files have changed since the last turn.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.settled != Some(self.ageless())
     }
 
     /// Which file is at the board's path now; zeros for none.
@@ -103,7 +136,10 @@ impl BoardState {
     ///
     /// # Errors
     /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something.
-    pub(crate) fn open(&mut self, tick: &Tick) -> Result<(&mut Connection, &mut Refusals), Error> {
+    pub(crate) fn open(
+        &mut self,
+        tick: &Tick,
+    ) -> Result<(&mut Connection, &mut Refusals, &mut Caution), Error> {
         let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
         let db = self.open_unchecked(tick)?;
         // SQLite counts it up with every change of the schema, whoever makes it.
@@ -120,7 +156,7 @@ impl BoardState {
         guard.complete_at = Some(version);
         // Known from the first read on, which makes it.
         guard.wal.get_or_insert(wal);
-        Ok((&mut guard.db, &mut self.refusals))
+        Ok((&mut guard.db, &mut self.refusals, &mut self.caution))
     }
 
     /// The board's connection, whatever the file's schema.
@@ -155,9 +191,14 @@ impl BoardState {
 
     /// Closes the connection if there are more than the settings allow.
     pub(crate) fn close_surplus(&mut self, tick: &Tick) {
-        if tick.site.guards.load(Ordering::Relaxed) > tick.config.guard_connections_max {
+        if tick.site.guards.load(Ordering::Relaxed) > tick.site.guards_max(&tick.config) {
             self.close(&tick.site);
         }
+    }
+
+    /// Whether its connection is kept open between ticks.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guard.is_some()
     }
 
     pub(crate) fn succeeded(&mut self, now: i64, report: &BoardReport) {
@@ -167,11 +208,14 @@ impl BoardState {
             running: report.running,
             held: report.held.clone(),
         };
+        let waits = report.held.get(&HeldReason::HostCap);
+        self.waits = waits.copied().unwrap_or_default();
         self.failure = None;
         self.since = None;
     }
 
     pub(crate) fn failed(&mut self, now: i64, failure: BoardFailure) {
+        self.waits = 0;
         self.since.get_or_insert(now);
         self.failure = Some(failure);
     }

@@ -6,16 +6,27 @@ use std::io;
 use error_classify::{Class, classify};
 use rusqlite::Connection;
 
-use super::Tick;
+use super::caution::Caution;
+use super::{Tick, cautious};
 use crate::board::{Applied, Started, Work, apply, record_started, run_outcome};
 use crate::decide::start_failed;
 use crate::error::{Error, ErrorKind};
+use crate::ledger::Recorded;
 use crate::policy::Policy;
 use crate::report::BoardReport;
 use crate::root::{Board, Slug};
-use crate::transition::{Transition, Verdict};
-use crate::view::{Status, StopReason, View};
+use crate::transition::{Reclaim, Transition, Verdict};
+use crate::view::{HeldReason, Status, StopReason, View};
 use crate::worker::{Adopted, Launch, Waiting};
+
+/// Where workers are started, and by what they are judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) tick: &'a Tick,
+    pub(super) board: &'a Board,
+    pub(super) view: &'a View,
+    pub(super) policy: &'a Policy,
+}
 
 /// Forgets the workers whose ends were just recorded.
 pub(super) fn forget_ended(tick: &Tick, slug: &Slug, view: &View, written: &[Transition]) {
@@ -96,25 +107,45 @@ pub(super) fn stop(
 ///
 /// An error drops the processes at the gate: none of them has run, and the claims are released by the next tick.
 pub(super) fn start_claimed(
-    tick: &Tick,
-    board: &Board,
+    scene: &Scene<'_>,
     db: &mut Connection,
-    view: &View,
-    policy: &Policy,
     claimed: Vec<Work>,
+    caution: &mut Caution,
     report: &mut BoardReport,
 ) -> Result<(), Error> {
-    let (waiting, failed) = make_processes(tick, board, view, policy, claimed)?;
-    let lost = commit_identities(tick, board.slug(), db, &waiting)?;
+    let (tick, board) = (scene.tick, scene.board);
+    let (waiting, mut failed) = make_processes(scene, claimed)?;
+    let shown = cautious::judge_failed(tick, caution, &mut failed);
+    let Some(lost) = commit_identities(tick, board.slug(), db, &waiting)? else {
+        return give_back(tick, db, waiting, &failed, report);
+    };
+    let mut started = Vec::new();
     for process in waiting {
         if !lost.contains(&process.work.task) {
+            started.push((process.work.task.clone(), process.work.run));
             report.started.push(process.work.task.clone());
             tick.site
                 .workers
                 .insert(board.slug(), process.open(), tick.monotonic);
         }
     }
-    let written = apply(db, &failed, &[], tick.now)?.written;
+    if !started.is_empty() {
+        tick.site.strain.worked();
+    }
+    report.running += count_u32(started.len());
+    caution.started(started, tick.monotonic);
+    record_failed(tick, db, &failed, report)?;
+    cautious::tell(tick, db, board.slug(), caution, shown)
+}
+
+/// Writes the failures of tasks whose workers could not be started.
+fn record_failed(
+    tick: &Tick,
+    db: &mut Connection,
+    failed: &[Transition],
+    report: &mut BoardReport,
+) -> Result<(), Error> {
+    let written = apply(db, failed, &[], tick.now)?.written;
     let given_up = count_u32(
         written
             .iter()
@@ -123,19 +154,21 @@ pub(super) fn start_claimed(
     );
     report.failed += count_u32(written.len());
     report.gave_up += given_up;
-    report.running += count_u32(report.started.len());
     report.ready += count_u32(written.len()) - given_up;
     Ok(())
 }
 
 /// One process at the gate for each claimed task, or the failure that it became.
 fn make_processes(
-    tick: &Tick,
-    board: &Board,
-    view: &View,
-    policy: &Policy,
+    scene: &Scene<'_>,
     claimed: Vec<Work>,
 ) -> Result<(Vec<Waiting>, Vec<Transition>), Error> {
+    let Scene {
+        tick,
+        board,
+        view,
+        policy,
+    } = *scene;
     let launch = Launch {
         root: &tick.site.root,
         config: &tick.config,
@@ -148,6 +181,8 @@ fn make_processes(
             Ok(process) => waiting.push(process),
             // The machine's trouble, not the task's: nobody is charged, and the claims are given back.
             Err(error) if is_machine_wide(&error) => {
+                let (class, why) = (classify(&error).class(), error.to_string());
+                tick.site.strain.failed(class, &why, tick.monotonic);
                 return Err(Error::io(
                     format!("start a worker for task {}", work.task),
                     error,
@@ -155,7 +190,7 @@ fn make_processes(
             }
             Err(error) => {
                 let (slug, task) = (board.slug(), &work.task);
-                tracing::warn!(board = %slug, %task, %error, "worker could not be started");
+                tick.site.resilience.log_start(slug, task, &error);
                 failed.push(start_failed(view, &work, &error.to_string(), policy));
             }
         }
@@ -171,15 +206,45 @@ fn is_machine_wide(error: &io::Error) -> bool {
     ) || error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Commits who the processes at the gate are, first to the ledger and then to the board. Those whose claim is gone come back.
+/// A pause was committed after the claim: the processes end at their gates, and the tasks are ready again, uncharged.
+fn give_back(
+    tick: &Tick,
+    db: &mut Connection,
+    waiting: Vec<Waiting>,
+    failed: &[Transition],
+    report: &mut BoardReport,
+) -> Result<(), Error> {
+    let claim = |process: &Waiting| {
+        Transition::Reclaim(Reclaim {
+            task: process.work.task.clone(),
+            lock: process.work.lock.clone(),
+            pid: None,
+            expires: None,
+            last_heartbeat_at: None,
+            host_local: true,
+            heartbeat_stale: false,
+            attempted: false,
+            terminated: false,
+        })
+    };
+    let back: Vec<Transition> = waiting.iter().map(claim).collect();
+    drop(waiting);
+    let written = apply(db, &back, &[], tick.now)?.written.len();
+    report.hold_back(HeldReason::Paused, written);
+    report.ready += count_u32(written);
+    record_failed(tick, db, failed, report)
+}
+
+/// Commits who the processes at the gate are, first to the ledger and then to the board. Those whose claim is gone come back; `None`
+/// when the board is paused.
 fn commit_identities(
     tick: &Tick,
     slug: &Slug,
     db: &mut Connection,
     waiting: &[Waiting],
-) -> Result<Vec<String>, Error> {
+) -> Result<Option<Vec<String>>, Error> {
     if waiting.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     }
     let ledger = &tick.site.ledger;
     let identities: Vec<Adopted> = waiting
@@ -196,17 +261,21 @@ fn commit_identities(
         let lost = lost.map(|worker| (slug.clone(), worker.task.clone(), worker.run));
         ledger.forget_workers(&lost.collect::<Vec<_>>());
     };
-    if !ledger.record_workers(&identities) {
-        let what =
-            "commit the workers' identities to the ledger: it is in use or cannot be written";
-        return Err(Error::new(ErrorKind::Busy, what));
+    match ledger.record_starts(slug, &identities) {
+        Recorded::Done => {}
+        Recorded::Paused => return Ok(None),
+        Recorded::Refused => {
+            let what =
+                "commit the workers' identities to the ledger: it is in use or cannot be written";
+            return Err(Error::new(ErrorKind::Busy, what));
+        }
     }
     let rows: Vec<Started> = waiting.iter().map(started).collect();
     let lost = record_started(db, &rows, tick.now).inspect_err(|_| forget(&|_| true))?;
     if !lost.is_empty() {
         forget(&|task| lost.iter().any(|lost| lost == task));
     }
-    Ok(lost)
+    Ok(Some(lost))
 }
 
 /// Puts what was written into the report.
@@ -248,7 +317,7 @@ fn started(process: &Waiting) -> Started {
     }
 }
 
-fn gave_up(transition: &Transition) -> bool {
+pub(super) fn gave_up(transition: &Transition) -> bool {
     matches!(transition, Transition::Fail(failure) if matches!(failure.verdict, Verdict::Tripped { .. }))
 }
 

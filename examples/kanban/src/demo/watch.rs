@@ -86,8 +86,9 @@ impl Watch {
 // ===== on the screen =====
 
 fn tell(screen: &Screen, report: &TickReport, workers: usize) {
-    if let Some(why) = &report.standby {
-        screen.event(Kind::Tick, "", &format!("nothing is dispatched: {why}"));
+    if let Some(standby) = &report.standby {
+        let text = format!("nothing is dispatched: {}", standby.text);
+        screen.event(Kind::Tick, "", &text);
     }
     let mut started = Vec::new();
     for board in &report.boards {

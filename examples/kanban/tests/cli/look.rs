@@ -92,6 +92,10 @@ fn every_verb_explains_itself() -> Result {
         "block",
         "unblock",
         "heartbeat",
+        "pause",
+        "resume",
+        "release",
+        "repair",
     ] {
         let said = house.ok(&[verb, "--help"])?;
         assert!(said.out.contains("Usage: kanban"), "{said:?}");

@@ -1,0 +1,125 @@
+//! The boards' turns: on the lanes, and a second one for those that could use what others left.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::{Dispatcher, Home};
+use crate::report::BoardReport;
+use crate::root::{Board, Slug};
+use crate::tick::state::BoardState;
+use crate::tick::{Tick, cautious, panicked, tick_board};
+
+impl Dispatcher {
+    pub(super) fn tick_boards(
+        &mut self,
+        boards: &[Board],
+        is_early: bool,
+    ) -> HashMap<Slug, BoardReport> {
+        let rooms = self.rooms(boards, self.room());
+        let mut reports = self.take_turns(boards, is_early, &rooms, false);
+        // Places that were given to boards that did not need them go to those that do.
+        let leftover = self.leftover(&reports);
+        if !leftover.is_empty() {
+            let again: Vec<Board> = boards
+                .iter()
+                .filter(|board| leftover.contains_key(board.slug()))
+                .cloned()
+                .collect();
+            for (slug, later) in self.take_turns(&again, is_early, &leftover, true) {
+                if let Some(report) = reports.get_mut(&slug) {
+                    report.then(later);
+                }
+            }
+        }
+        reports
+    }
+
+    /// One turn for each of these boards, on the lanes; perhaps a second one in this tick.
+    fn take_turns(
+        &mut self,
+        boards: &[Board],
+        is_early: bool,
+        rooms: &HashMap<Slug, usize>,
+        is_second: bool,
+    ) -> HashMap<Slug, BoardReport> {
+        let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
+        let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
+        tick.pauses = Arc::clone(&self.pauses);
+        let tick = Arc::new(tick);
+        self.meet(boards, &tick);
+        // Another board is first each time, so that one that hangs does not always hold up the same ones.
+        let first = if boards.is_empty() {
+            0
+        } else {
+            self.ticks % boards.len()
+        };
+        for board in boards[first..].iter().chain(&boards[..first]) {
+            let Some(home) = self.states.get_mut(board.slug()) else {
+                continue;
+            };
+            let Home::In(state) = home else {
+                continue;
+            };
+            let room = rooms.get(board.slug()).copied().unwrap_or_default();
+            let out = Home::Out {
+                since: tick.now,
+                last_known: state.last_known.clone(),
+                room,
+            };
+            let Home::In(mut state) = std::mem::replace(home, out) else {
+                continue;
+            };
+            let tick = Arc::clone(&tick);
+            self.lanes.submit(move || {
+                state.room = room;
+                if !is_second {
+                    state.caution.begin_tick();
+                }
+                let report = catch_unwind(AssertUnwindSafe(|| tick_board(&tick, &mut state)))
+                    .unwrap_or_else(|payload| panicked(&tick, &mut state, &text(&*payload)));
+                state.settle();
+                (state, report)
+            });
+        }
+        let done = self.lanes.finish(self.config.board_deadline_seconds);
+        let served = self.ticks as u64 + 1;
+        done.into_iter()
+            .map(|(mut state, report)| {
+                let slug = report.slug.clone();
+                if !report.started.is_empty() {
+                    state.last_served = served;
+                }
+                self.states.insert(slug.clone(), Home::In(state));
+                (slug, report)
+            })
+            .collect()
+    }
+
+    /// Boards that are seen for the first time begin as an earlier dispatcher left them.
+    fn meet(&mut self, boards: &[Board], tick: &Tick) {
+        let is_new = |board: &&Board| !self.states.contains_key(board.slug());
+        let new: Vec<Board> = boards.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return;
+        }
+        let mut breakers = self.site.ledger.breakers();
+        for board in new {
+            let slug = board.slug().clone();
+            let mut state = BoardState::new(board);
+            if let Some(row) = breakers.remove(&slug) {
+                state.caution.resume(cautious::rest(tick, row));
+            }
+            self.states.insert(slug, Home::In(Box::new(state)));
+        }
+    }
+}
+
+fn text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}

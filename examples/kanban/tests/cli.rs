@@ -13,5 +13,6 @@ mod cli {
     mod errors;
     mod fence;
     mod look;
+    mod restart;
     mod serve;
 }

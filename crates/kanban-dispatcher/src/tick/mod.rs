@@ -20,7 +20,7 @@ use self::claims::limit_claims;
 use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
-use crate::board::{apply, observe};
+use crate::board::{apply_while, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::Error;
@@ -198,7 +198,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     refusals.rest(tick, &decision.transitions);
     let room = limit_claims(tick, &mut decision, refusals, &still_alive, report);
 
-    let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;
+    let (transitions, claims) = (&decision.transitions, &decision.claims);
+    let may_claim = || !tick.wake.is_stopped();
+    let applied = apply_while(db, transitions, claims, tick.now, may_claim)?;
     let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;
     refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);

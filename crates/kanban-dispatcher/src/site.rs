@@ -45,11 +45,11 @@ impl Site {
         let host = uname.nodename().to_string_lossy();
         let our_prefix = format!("rs.{host}:");
         Self {
-            root,
             resilience: Resilience::new(config, &clock),
             launcher,
             gate,
-            workers: Workers::default(),
+            workers: Workers::new(&root),
+            root,
             ledger: Ledger::closed(),
             guards: AtomicUsize::new(0),
             // The start instant makes it this process's own, even when its pid is used again.

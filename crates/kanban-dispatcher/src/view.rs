@@ -149,6 +149,8 @@ pub enum End {
     Signaled(i32),
     /// It is gone, and it was not our child, so nobody told us how.
     Unknown,
+    /// Its dispatcher died before it was let through the gate: nothing ever ran.
+    Unstarted,
 }
 
 /// Why a worker is asked to stop.

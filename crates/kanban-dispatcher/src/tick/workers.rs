@@ -15,7 +15,7 @@ use crate::report::BoardReport;
 use crate::root::{Board, Slug};
 use crate::transition::{Transition, Verdict};
 use crate::view::{Status, StopReason, View};
-use crate::worker::{Adopted, Launch, Waiting};
+use crate::worker::{Adopted, Launch, Sight, Waiting};
 
 /// Forgets the workers whose ends were just recorded.
 pub(super) fn forget_ended(tick: &Tick, slug: &Slug, view: &View, written: &[Transition]) {
@@ -106,14 +106,18 @@ pub(super) fn start_claimed(
 ) -> Result<(), Error> {
     let (waiting, failed) = make_processes(tick, board, view, policy, claimed)?;
     let lost = commit_identities(tick, board.slug(), db, &waiting)?;
+    let mut passed = Vec::new();
     for process in waiting {
-        if !lost.contains(&process.work.task) {
-            report.started.push(process.work.task.clone());
+        let Work { task, run, .. } = &process.work;
+        if !lost.contains(task) {
+            report.started.push(task.clone());
+            passed.push((board.slug().clone(), task.clone(), *run));
             tick.site
                 .workers
                 .insert(board.slug(), process.open(), tick.monotonic);
         }
     }
+    tick.site.ledger.passed_gate(&passed);
     let written = apply(db, &failed, &[], tick.now)?.written;
     let given_up = count_u32(
         written
@@ -189,6 +193,7 @@ fn commit_identities(
             task: process.work.task.clone(),
             run: process.work.run,
             identity: process.identity,
+            sight: Sight::AtGate,
         })
         .collect();
     let forget = |is_lost: &dyn Fn(&str) -> bool| {

@@ -1,8 +1,9 @@
 //! Worker processes: how they are started, known again, watched and stopped.
 
 mod environment;
+mod family;
 mod gate;
-mod identity;
+pub(crate) mod identity;
 mod launch;
 mod log;
 mod process;
@@ -14,6 +15,5 @@ mod workspace;
 pub use gate::Gate;
 pub use launch::{CommandLauncher, Job, Launcher, WorkerCommand};
 
-pub(crate) use identity::{Identity, boot_id};
 pub(crate) use start::{Launch, Waiting};
-pub(crate) use workers::{Adopted, Workers};
+pub(crate) use workers::{Adopted, Sight, Workers};

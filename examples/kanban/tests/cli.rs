@@ -9,6 +9,7 @@ mod cli {
 
     // The promises, one file each.
     mod board;
+    mod clock;
     mod dispatch;
     mod errors;
     mod fence;

@@ -19,6 +19,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// `kanban ARGS`.
     pub(super) fn start(house: &House, args: &[&str]) -> Result<Self> {
+        Self::start_with(house, &[], args)
+    }
+
+    /// The same with variables set.
+    pub(super) fn start_with(house: &House, vars: &[(&str, &str)], args: &[&str]) -> Result<Self> {
         let named = tempfile::Builder::new()
             .prefix("said.")
             .append(true)
@@ -26,6 +31,7 @@ impl Daemon {
         let (file, log) = named.keep()?;
         let child = house
             .command(args)
+            .envs(vars.iter().copied())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()?;

@@ -19,6 +19,7 @@ mod peer {
     mod dispatch;
     mod failing;
     mod format;
+    mod guard;
     mod legacy;
     mod locks;
 }

@@ -54,6 +54,8 @@ fn whichever_way_the_daemon_ends_its_worker_lives_on_and_the_next_one_adopts_it(
         assert_eq!(runs.as_array().map(Vec::len), Some(1), "{runs}");
         assert_eq!(runs[0]["outcome"], "completed", "{runs}");
         assert_eq!(house.task::<i64>("consecutive_failures", &id)?, 0);
+        let log = second.log();
+        assert!(!log.contains("not proven ours"), "known again: {log}");
         assert_eq!(second.stop(&house, Signal::TERM)?.code(), Some(0));
     }
     Ok(())

@@ -45,19 +45,37 @@ fn dispatcher(root: Root, clock: Clock) -> Dispatcher {
 
 // ===== namespaces =====
 
-/// This binary in a role, in a pid namespace of its own whose `/proc` shows it. `None` where the system allows none.
+/// Ways into a pid namespace whose `/proc` shows it.
+const PID: [&[&str]; 2] = [
+    &["--pid", "--mount-proc", "--kill-child"],
+    &[
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--mount-proc",
+        "--kill-child",
+    ],
+];
+/// Ways into a time namespace in which the machine was started a day earlier.
+const TIME: [&[&str]; 2] = [
+    &["--time", "--boottime", "86400"],
+    &["--user", "--map-root-user", "--time", "--boottime", "86400"],
+];
+
+/// This binary in a role, in a namespace of its own. `None` where the system allows none.
 #[expect(
     clippy::print_stderr,
     reason = "whoever reads the output is to know what was not tested"
 )]
-fn in_namespace(role: &str, variables: &[(&str, &str)]) -> Result<Option<Command>> {
-    for how in [&["--pid"][..], &["--user", "--map-root-user", "--pid"]] {
+fn in_namespace(
+    ways: [&[&str]; 2],
+    role: &str,
+    variables: &[(&str, &str)],
+) -> Result<Option<Command>> {
+    for how in ways {
         let unshare = |words: &[&str]| {
             let mut command = Command::new("unshare");
-            command
-                .args(how)
-                .args(["--fork", "--mount-proc", "--kill-child"])
-                .args(words);
+            command.args(how).arg("--fork").args(words);
             command
         };
         let allowed = unshare(&["true"]).stderr(Stdio::null()).status();
@@ -71,13 +89,13 @@ fn in_namespace(role: &str, variables: &[(&str, &str)]) -> Result<Option<Command
             return Ok(Some(command));
         }
     }
-    eprintln!("no pid namespace is allowed here: not tested");
+    eprintln!("{ways:?}: not allowed here, not tested");
     Ok(None)
 }
 
 #[test]
 fn a_number_that_is_used_again_is_somebody_else() -> Result {
-    let Some(mut command) = in_namespace("number used again", &[])? else {
+    let Some(mut command) = in_namespace(PID, "number used again", &[])? else {
         return Ok(());
     };
     let output = command.output()?;
@@ -137,11 +155,20 @@ fn meet_a_number_again() -> Result {
 
 #[test]
 fn a_worker_of_another_pid_namespace_keeps_its_claim_and_gets_no_second_beside_it() -> Result {
+    keeps_its_claim(PID)
+}
+
+#[test]
+fn a_worker_whose_start_time_is_shifted_by_a_time_namespace_does_too() -> Result {
+    keeps_its_claim(TIME)
+}
+
+fn keeps_its_claim(ways: [&[&str]; 2]) -> Result {
     let mut fleet = Fleet::new()?;
     fleet.clock = Clock::manual(Clock::system().unix());
     let id = fleet.ready("alpha", 1)?.remove(0);
     let root = fleet.path().to_string_lossy().into_owned();
-    let Some(command) = in_namespace("first dispatcher", &[("TEST_ROOT", &root)])? else {
+    let Some(command) = in_namespace(ways, "first dispatcher", &[("TEST_ROOT", &root)])? else {
         return Ok(());
     };
     let inside = Role::spawn(command)?.ready()?;
@@ -299,4 +326,25 @@ fn a_live_process_that_is_not_proven_ours_is_told_once() -> Result {
     }
     assert_eq!(told()[0].field("task"), Some(&*id));
     sentinel.is_untouched()
+}
+
+#[test]
+fn a_worker_of_before_the_machine_was_started_anew_is_started_again_and_not_counted() -> Result {
+    let fleet = Fleet::new()?;
+    let id = fleet.ready("alpha", 1)?.remove(0);
+    let mut first = fleet.dispatcher();
+    first.tick();
+    drop(first);
+    kill(
+        fleet.show("alpha", &id)?.runs[0]
+            .worker_pid
+            .ok_or("no pid")?,
+    )?;
+    fleet.has_processes(0)?;
+    connect(&fleet.root.ledger())?.execute_batch("UPDATE workers SET boot_id = 'another-boot'")?;
+    assert_eq!(fleet.dispatcher().tick().started(), 1);
+    let detail = fleet.show("alpha", &id)?;
+    assert_eq!(outcomes(&detail), ["reclaimed", "open"]);
+    assert_eq!(detail.task.consecutive_failures, 0);
+    Ok(())
 }

@@ -11,6 +11,7 @@ mod cli {
     mod board;
     mod clock;
     mod dispatch;
+    mod ends;
     mod errors;
     mod fence;
     mod look;

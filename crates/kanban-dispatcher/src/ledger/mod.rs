@@ -173,8 +173,8 @@ impl Ledger {
                 sight,
             } in workers
             {
-                if *sight == Sight::Elsewhere {
-                    // What is known of it was written where it can be seen.
+                if matches!(sight, Sight::Elsewhere | Sight::OtherBoot) {
+                    // What is known of it was written where it could be seen.
                     continue;
                 }
                 if *sight == Sight::AtGate {
@@ -319,8 +319,11 @@ pub(crate) fn read_workers(db: &Connection) -> Result<Vec<Adopted>> {
         match identity::compare(&place, &here) {
             Place::Same => {}
             Place::OtherNamespace => sight = Sight::Elsewhere,
-            // No process of this boot has started then.
-            Place::OtherBoot => identity.start = u64::MAX,
+            Place::OtherBoot => {
+                sight = Sight::OtherBoot;
+                // No process of this boot has started then.
+                identity.start = u64::MAX;
+            }
         }
         let (task, run) = (row.get(1)?, row.get(2)?);
         Ok(slug.parse().ok().map(|slug| Adopted {

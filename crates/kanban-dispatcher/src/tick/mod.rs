@@ -192,7 +192,8 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
     let processes = site.workers.processes(slug, &view, &local);
     site.workers
-        .tell_unproven(slug, &view, &processes, &site.our_prefix, tick.now);
+        .unproven
+        .tell(slug, &view, &processes, &site.our_prefix, tick.now);
     let still_alive = workers::settle_strays(tick, db, slug, &view, report)?;
 
     let policy = policy(tick, &view);

@@ -9,6 +9,7 @@ mod log;
 mod process;
 mod start;
 pub(crate) mod template;
+mod unproven;
 mod workers;
 mod workspace;
 

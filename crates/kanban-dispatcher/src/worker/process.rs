@@ -139,7 +139,9 @@ impl Worker {
                 }
                 end
             }
-            Ended::Gone if self.sight == Sight::AtGate => End::Unstarted,
+            Ended::Gone if matches!(self.sight, Sight::AtGate | Sight::OtherBoot) => {
+                End::Interrupted
+            }
             Ended::Gone => End::Unknown,
         });
     }

@@ -7,14 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::family::Mark;
-use super::identity::{self, Identity};
+use super::identity::Identity;
 use super::process::Worker;
+use super::unproven::{self, Unproven};
 use crate::board::Work;
 use crate::root::{Root, Slug};
-use crate::view::{Process, Processes, Status, StopReason, Task, View};
-
-/// Seconds that a process may be younger than the attempt it is recorded for; a younger one only has the same id.
-const START_SLACK: i64 = 300;
+use crate::view::{Processes, Status, StopReason, View};
 
 /// All workers, by board and task. Locked only for moments; no SQL under the lock.
 ///
@@ -23,12 +21,9 @@ const START_SLACK: i64 = 300;
 pub(crate) struct Workers {
     root: Root,
     table: Mutex<HashMap<(Slug, String), Worker>>,
-    /// The claims of which it was told that their process is not proven ours.
-    told: Mutex<HashMap<Slug, HashSet<Claim>>>,
+    /// The claims whose process is not proven ours.
+    pub(crate) unproven: Unproven,
 }
-
-/// A task's claim, by task and attempt.
-type Claim = (String, Option<i64>);
 
 /// A worker as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +42,8 @@ pub(crate) enum Sight {
     Passed,
     /// Nobody noted that its gate was opened: if it is found gone, nothing ever ran.
     AtGate,
+    /// Recorded before the machine was started anew: it is gone.
+    OtherBoot,
     /// Recorded in another pid or time namespace: it cannot be told from here whether it lives.
     Elsewhere,
 }
@@ -58,7 +55,7 @@ impl Workers {
         Self {
             root: root.clone(),
             table: Mutex::default(),
-            told: Mutex::default(),
+            unproven: Unproven::default(),
         }
     }
 
@@ -171,50 +168,13 @@ impl Workers {
             let ours = table.get(&(slug.clone(), task.id.clone()));
             let process = match ours.filter(|worker| task.run == Some(worker.run)) {
                 Some(worker) => worker.process(),
-                None => unproven(task, local),
+                None => unproven::look(task, local),
             };
             if let Some(process) = process {
                 processes.insert(task.id.clone(), process);
             }
         }
         processes
-    }
-
-    /// Says of each claim once that a live process which may be its worker is not proven ours, so that nobody will stop it: of a claim
-    /// of ours at once, of one of the peer's when it has run out.
-    pub(crate) fn tell_unproven(
-        &self,
-        slug: &Slug,
-        view: &View,
-        processes: &Processes,
-        ours: &str,
-        now: i64,
-    ) {
-        let is_unproven = |task: &&Task| {
-            let is_ours = task
-                .claim_lock
-                .as_deref()
-                .is_some_and(|lock| lock.starts_with(ours));
-            let is_over = task.claim_expires.is_some_and(|at| at < now);
-            processes.get(&task.id) == Some(&Process::Unproven { alive: true })
-                && (is_ours || is_over)
-        };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = told.remove(slug).unwrap_or_default();
-        let mut claims = HashSet::new();
-        for task in view.tasks.iter().filter(is_unproven) {
-            let claim = (task.id.clone(), task.run);
-            if !before.contains(&claim) {
-                tracing::info!(
-                    board = %slug, task = %task.id, pid = task.worker_pid,
-                    "worker is not proven ours: it is not signalled, and its claim goes on while it lives"
-                );
-            }
-            claims.insert(claim);
-        }
-        if !claims.is_empty() {
-            told.insert(slug.clone(), claims);
-        }
     }
 
     /// A board's workers that work on no running task any more: (task, attempt, whether the process has ended).
@@ -288,9 +248,7 @@ impl Workers {
         is_served: impl Fn(&Slug) -> bool,
     ) -> Vec<(Slug, String, i64)> {
         let mut gone = Vec::new();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.retain(|slug, _| is_served(slug));
-        drop(told);
+        self.unproven.retain(&is_served);
         self.lock().retain(|(slug, task), worker| {
             let keep = is_served(slug) || !worker.is_settled();
             if !keep {
@@ -309,21 +267,4 @@ impl Workers {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Slug, String), Worker>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the process table says about a claim of this host whose process is not ours; `None` when it says nothing.
-fn unproven(task: &Task, local: &[&str]) -> Option<Process> {
-    let lock = task.claim_lock.as_deref()?;
-    let pid = task
-        .worker_pid
-        .filter(|_| local.iter().any(|prefix| lock.starts_with(prefix)))?;
-    let latest = task
-        .run_started_at
-        .or(task.started_at)
-        .map(|at| at.saturating_add(START_SLACK));
-    // One that started long after the attempt has only the same id: the worker is gone.
-    let is_stranger = || latest.is_some_and(|latest| identity::started_after(pid, latest));
-    Some(Process::Unproven {
-        alive: identity::pid_exists(pid) && !is_stranger(),
-    })
 }

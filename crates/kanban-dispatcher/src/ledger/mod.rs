@@ -177,10 +177,12 @@ impl Ledger {
                     // What is known of it was written where it could be seen.
                     continue;
                 }
-                if *sight == Sight::AtGate {
-                    tx.prepare_cached("INSERT OR REPLACE INTO at_gate VALUES (?1, ?2, ?3)")?
-                        .execute((slug.as_str(), task, run))?;
-                }
+                let at_gate = match sight {
+                    Sight::AtGate => "INSERT OR REPLACE INTO at_gate VALUES (?1, ?2, ?3)",
+                    _ => "DELETE FROM at_gate WHERE slug = ?1 AND task = ?2 AND run = ?3",
+                };
+                tx.prepare_cached(at_gate)?
+                    .execute((slug.as_str(), task, run))?;
                 let start = identity.start.cast_signed();
                 tx.prepare_cached(
                     "INSERT OR REPLACE INTO workers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -33,27 +33,25 @@ impl Unproven {
         ours: &str,
         now: i64,
     ) {
-        let is_unproven = |task: &&Task| {
-            let is_ours = task
-                .claim_lock
-                .as_deref()
-                .is_some_and(|lock| lock.starts_with(ours));
-            let is_over = task.claim_expires.is_some_and(|at| at < now);
-            processes.get(&task.id) == Some(&Process::Unproven { alive: true })
-                && (is_ours || is_over)
-        };
+        let is_unproven =
+            |task: &&Task| processes.get(&task.id) == Some(&Process::Unproven { alive: true });
         let mut told = self.lock();
         let before = told.remove(slug).unwrap_or_default();
         let mut claims = HashSet::new();
         for task in view.tasks.iter().filter(is_unproven) {
+            let lock = task.claim_lock.as_deref().unwrap_or_default();
+            let is_over = task.claim_expires.is_some_and(|at| at < now);
             let claim = (task.id.clone(), task.run);
-            if !before.contains(&claim) {
+            let was_told = before.contains(&claim);
+            if !was_told && (is_over || lock.starts_with(ours)) {
                 tracing::info!(
                     board = %slug, task = %task.id, pid = task.worker_pid,
                     "worker is not proven ours: it is not signalled, and its claim goes on while it lives"
                 );
+                claims.insert(claim);
+            } else if was_told {
+                claims.insert(claim);
             }
-            claims.insert(claim);
         }
         if !claims.is_empty() {
             told.insert(slug.clone(), claims);

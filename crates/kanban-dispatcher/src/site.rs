@@ -56,11 +56,11 @@ impl Site {
     ) -> Self {
         let our_prefix = our_prefix();
         Self {
-            root,
             resilience: Resilience::new(config, &clock),
             launcher,
             gate,
-            workers: Workers::default(),
+            workers: Workers::new(&root),
+            root,
             ledger: Ledger::closed(),
             strain: Strain::default(),
             guards: AtomicUsize::new(0),

@@ -149,6 +149,8 @@ pub enum End {
     Signaled(i32),
     /// It is gone, and it was not our child, so nobody told us how.
     Unknown,
+    /// It is gone by no fault of its own: its dispatcher died before it was let through the gate, or the machine was started anew.
+    Interrupted,
 }
 
 /// Why a worker is asked to stop.

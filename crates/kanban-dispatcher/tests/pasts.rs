@@ -120,7 +120,7 @@ fn nobodys_task_is_given_to_whom_the_settings_name_and_started() -> Result {
 
 #[test]
 fn an_old_worker_without_a_sign_of_life_is_stopped_and_its_task_tried_again() -> Result {
-    let (fleet, id, mut dispatcher) = one("sleep 120", |config| {
+    let (fleet, id, mut dispatcher) = one("exec sleep 120", |config| {
         config.worker.stop_grace_seconds = Duration::ZERO
     })?;
     assert_eq!(dispatcher.tick().started(), 1);

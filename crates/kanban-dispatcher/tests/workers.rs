@@ -418,6 +418,19 @@ fn fifty_ends_at_once_leave_no_zombie_and_are_all_recorded() -> Result {
 }
 
 #[test]
+fn the_end_of_somebody_elses_child_in_the_same_process_is_left_to_them() -> Result {
+    let (fleet, id, mut dispatcher) = one("exit 4")?;
+    let mut theirs = Command::new("sh").args(["-c", "exit 7"]).spawn()?;
+    let stat = format!("/proc/{}/stat", theirs.id());
+    until("it waits for whoever started it", || {
+        Ok(fs::read_to_string(&stat)?.contains(") Z "))
+    })?;
+    tick_until(&fleet, &mut dispatcher, &id, "blocked")?;
+    assert_eq!(theirs.wait()?.code(), Some(7));
+    Ok(())
+}
+
+#[test]
 fn a_worker_that_cannot_be_started_is_counted_and_given_up() -> Result {
     let fleet = Fleet::new()?;
     let id = fleet.ready("alpha", 1)?.remove(0);

@@ -19,6 +19,7 @@ mod recipes;
 mod run;
 mod syscalls;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,11 @@ Usage: cargo xtask CHORE
   test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
   ci     what CI runs, in its order; ends with a table of the steps
   bench  measures all benches properly, about six minutes, and writes the tables into docs/benchmarks.md
+
+  torture storm [--kills N] [--seed S]
+         kills the dispatcher between a claim and its worker's first step, again and again; then the same without the gate
+  torture guard [--seconds N] [--processes N]
+         the peer's processes on one board, beside our daemon; then the same without it
 
 Two steps of `ci` alone:
   syscalls    what looking at files asks of the kernel, by strace
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::proper(),
         ["syscalls"] => syscalls::check(),
         ["old-sqlite"] => old_sqlite::check(),
+        ["torture", words @ ..] => torture::run_one(words),
         ["-h" | "--help" | "help"] => {
             println!("{HELP}");
             Ok(())

@@ -11,13 +11,16 @@ mod cli {
     mod board;
     mod breaker;
     mod change;
+    mod clock;
     mod contract;
     mod dispatch;
+    mod ends;
     mod errors;
     mod fence;
     mod guards;
     mod levers;
     mod look;
+    mod restart;
     mod serve;
     mod share;
     mod worktree;

@@ -22,6 +22,7 @@ mod peer {
     mod dispatch;
     mod failing;
     mod format;
+    mod guard;
     mod lead;
     mod legacy;
     mod locks;

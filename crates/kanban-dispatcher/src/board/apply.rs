@@ -30,6 +30,17 @@ pub(crate) fn apply(
     claims: &[Claim],
     now: i64,
 ) -> Result<Applied> {
+    apply_while(db, transitions, claims, now, || true)
+}
+
+/// As [`apply`], but each claim only if `may_claim` still says so. It is asked with the write lock held: to get it may take a while.
+pub(crate) fn apply_while(
+    db: &mut Connection,
+    transitions: &[Transition],
+    claims: &[Claim],
+    now: i64,
+    may_claim: impl Fn() -> bool,
+) -> Result<Applied> {
     let mut applied = Applied::default();
     if transitions.is_empty() && claims.is_empty() {
         return Ok(applied);
@@ -43,7 +54,7 @@ pub(crate) fn apply(
             None => applied.refused.push(task.to_owned()),
         }
     }
-    for claim in claims {
+    for claim in claims.iter().take_while(|_| may_claim()) {
         match guarded(&mut tx, &claim.task, |db| take(db, claim, now))? {
             Some(Some(work)) => applied.claimed.push(work),
             Some(None) => applied.lost.push(claim.task.clone()),
@@ -187,6 +198,9 @@ pub(super) fn leave_running(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rusqlite::OpenFlags;
     use tempfile::TempDir;
 
     use super::*;
@@ -279,6 +293,26 @@ mod tests {
             (detail.task.status.as_str(), detail.runs.len()),
             ("ready", 0)
         );
+        Ok(())
+    }
+
+    #[test]
+    fn whether_to_claim_is_asked_again_when_the_wait_for_the_lock_is_over() -> Result {
+        let (_dir, mut store, ids) = board(2)?;
+        let path = store.db.path().ok_or("no path")?.to_owned();
+        let other = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        other.busy_timeout(Duration::ZERO)?;
+        let demotions = [Transition::Demote {
+            task: ids[0].clone(),
+        }];
+        let may_claim = || {
+            assert!(other.execute_batch("BEGIN IMMEDIATE").is_err(), "not ours");
+            false
+        };
+        let applied = apply_while(&mut store.db, &demotions, &claims(&ids), NOW, may_claim)?;
+        assert_eq!(applied.written, demotions, "what has ended is written");
+        assert_eq!(applied.claimed, []);
+        assert_eq!(store.list(Some("ready"))?.len(), 1);
         Ok(())
     }
 

@@ -96,14 +96,14 @@ fn told(failure: &Failure) -> Told {
                     .clone()
                     .with("exit_kind", "signaled")
                     .with("exit_code", signal),
-                End::Unknown => who.clone(),
+                End::Unknown | End::Interrupted => who.clone(),
             };
             ("crashed", "crashed", payload, who)
         }
         Cause::Infrastructure(end) => {
             let signal = match end {
                 End::Signaled(signal) | End::Exited(signal) => Some(signal),
-                End::Unknown => None,
+                End::Unknown | End::Interrupted => None,
             };
             let payload = who
                 .clone()

@@ -18,7 +18,7 @@ mod value;
 mod verbs;
 mod work;
 
-pub(crate) use apply::{Applied, apply};
+pub(crate) use apply::{Applied, apply, apply_while};
 pub(crate) use event::run_outcome;
 pub(crate) use observe::observe;
 pub(crate) use open::{open_existing, open_read_only};

@@ -138,7 +138,7 @@ pub(super) fn end_key(process: &Process) -> Option<EndKey> {
         } => None,
         Process::Ended {
             // 9 is the machine's doing.
-            end: End::Exited(0 | 75) | End::Unknown | End::Signaled(9),
+            end: End::Exited(0 | 75) | End::Unknown | End::Interrupted | End::Signaled(9),
             ..
         } => None,
         Process::Ended {

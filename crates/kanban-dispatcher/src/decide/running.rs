@@ -37,6 +37,11 @@ pub(super) fn judge(
             // Claimed by a dispatcher of ours that died before its worker passed the gate: nothing ever ran.
             release(task, lock, policy, now, Gone::Unseen, decision);
         }
+        // The same, and its identity was on the board already; or the machine was started anew.
+        Some(Process::Ended {
+            end: End::Interrupted,
+            ..
+        }) => release(task, lock, policy, now, Gone::ByItself, decision),
         Some(Process::Ended { end, stopping }) => {
             let key = processes.get(&task.id).and_then(breaker::end_key);
             let limit = key
@@ -116,7 +121,9 @@ fn ended(
             Cause::Crashed(end),
             format!("pid {pid} killed by signal {signal}"),
         ),
-        (_, End::Unknown) => (Cause::Crashed(end), format!("pid {pid} not alive")),
+        (_, End::Unknown | End::Interrupted) => {
+            (Cause::Crashed(end), format!("pid {pid} not alive"))
+        }
     };
     fail(task, lock, cause, error, policy, limit_now, now, decision);
 }
@@ -302,7 +309,7 @@ pub(super) fn stale_at(task: &Task, policy: &Policy) -> Option<i64> {
 fn may_be_shutdown(end: End) -> bool {
     match end {
         End::Exited(code) => code == 0 || code > SHELLS_SIGNAL,
-        End::Signaled(_) | End::Unknown => true,
+        End::Signaled(_) | End::Unknown | End::Interrupted => true,
     }
 }
 

@@ -989,6 +989,7 @@ fn any_process() -> impl Strategy<Value = Process> {
         prop::sample::select(vec![0, 1, 3, 75, 78]).prop_map(End::Exited),
         prop::sample::select(vec![9, 15]).prop_map(End::Signaled),
         Just(End::Unknown),
+        Just(End::Interrupted),
     ];
     prop_oneof![
         stopping().prop_map(|stopping| Process::Alive { stopping }),

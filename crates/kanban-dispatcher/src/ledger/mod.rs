@@ -12,7 +12,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Result, TransactionBehavior};
 
 use crate::root::{Root, Slug};
-use crate::worker::{Adopted, Identity, boot_id};
+use crate::worker::identity::{self, Identity, Place, place};
+use crate::worker::{Adopted, Sight};
 
 /// Everything in the ledger, as one script: it is made at once or not at all.
 const SCHEMA: &str = "
@@ -30,6 +31,8 @@ CREATE TABLE IF NOT EXISTS repairs (
 CREATE TABLE IF NOT EXISTS workers (
     slug TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, pid INTEGER NOT NULL, start INTEGER NOT NULL,
     boot_id TEXT NOT NULL, PRIMARY KEY (slug, task, run));
+CREATE TABLE IF NOT EXISTS at_gate (
+    slug TEXT NOT NULL, task TEXT NOT NULL, run INTEGER NOT NULL, PRIMARY KEY (slug, task, run));
 ";
 
 /// How long a reader or writer of the ledger waits for another.
@@ -191,14 +194,25 @@ impl Ledger {
             {
                 return Ok(Recorded::Paused);
             }
-            let boot = boot_id();
+            let place = place();
             for Adopted {
                 slug,
                 task,
                 run,
                 identity,
+                sight,
             } in workers
             {
+                if matches!(sight, Sight::Elsewhere | Sight::OtherBoot) {
+                    // What is known of it was written where it could be seen.
+                    continue;
+                }
+                let at_gate = match sight {
+                    Sight::AtGate => "INSERT OR REPLACE INTO at_gate VALUES (?1, ?2, ?3)",
+                    _ => "DELETE FROM at_gate WHERE slug = ?1 AND task = ?2 AND run = ?3",
+                };
+                tx.prepare_cached(at_gate)?
+                    .execute((slug.as_str(), task, run))?;
                 let start = identity.start.cast_signed();
                 tx.prepare_cached(
                     "INSERT OR REPLACE INTO workers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -209,7 +223,7 @@ impl Ledger {
                     run,
                     identity.pid,
                     start,
-                    &boot,
+                    &place,
                 ))?;
             }
             tx.commit()?;
@@ -221,17 +235,27 @@ impl Ledger {
         }
     }
 
+    /// Their gates were opened: from here on an end is theirs.
+    pub(crate) fn passed_gate(&self, workers: &[(Slug, String, i64)]) {
+        self.delete_from(&["at_gate"], workers);
+    }
+
     pub(crate) fn forget_workers(&self, ended: &[(Slug, String, i64)]) {
-        if ended.is_empty() {
+        self.delete_from(&["workers", "at_gate"], ended);
+    }
+
+    fn delete_from(&self, tables: &[&str], workers: &[(Slug, String, i64)]) {
+        if workers.is_empty() {
             return;
         }
         self.with(|db| {
             let tx = db.transaction()?;
-            for (slug, task, run) in ended {
-                tx.prepare_cached(
-                    "DELETE FROM workers WHERE slug = ?1 AND task = ?2 AND run = ?3",
-                )?
-                .execute((slug.as_str(), task, run))?;
+            for table in tables {
+                let sql = format!("DELETE FROM {table} WHERE slug = ?1 AND task = ?2 AND run = ?3");
+                for (slug, task, run) in workers {
+                    tx.prepare_cached(&sql)?
+                        .execute((slug.as_str(), task, run))?;
+                }
             }
             tx.commit()
         });
@@ -315,22 +339,35 @@ impl Ledger {
 
 /// The workers of an earlier dispatcher. Those of an earlier boot are certainly gone: their pids mean nothing now.
 pub(crate) fn read_workers(db: &Connection) -> Result<Vec<Adopted>> {
+    let here = place();
     db.prepare(
-        "SELECT slug, task, run, pid, CASE boot_id WHEN ?1 THEN start ELSE -1 END FROM workers",
+        "SELECT slug, task, run, pid, start, boot_id, (slug, task, run) IN (SELECT slug, task, run FROM at_gate) \
+         FROM workers",
     )?
-    .query_map([boot_id()], |row| {
+    .query_map([], |row| {
         let slug: String = row.get(0)?;
-        let start = row.get::<_, i64>(4)?.cast_unsigned();
-        let identity = Identity {
+        let mut identity = Identity {
             pid: row.get(3)?,
-            start,
+            start: row.get::<_, i64>(4)?.cast_unsigned(),
         };
+        let (place, at_gate): (String, bool) = (row.get(5)?, row.get(6)?);
+        let mut sight = if at_gate { Sight::AtGate } else { Sight::Passed };
+        match identity::compare(&place, &here) {
+            Place::Same => {}
+            Place::OtherNamespace => sight = Sight::Elsewhere,
+            Place::OtherBoot => {
+                sight = Sight::OtherBoot;
+                // No process of this boot has started then.
+                identity.start = u64::MAX;
+            }
+        }
         let (task, run) = (row.get(1)?, row.get(2)?);
         Ok(slug.parse().ok().map(|slug| Adopted {
             slug,
             task,
             run,
             identity,
+            sight,
         }))
     })?
     .filter_map(Result::transpose)

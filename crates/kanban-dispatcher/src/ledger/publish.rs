@@ -6,7 +6,7 @@ use super::{BoardRow, DispatcherRow};
 use crate::report::{BoardReport, held_by_reason};
 use crate::site::Site;
 use crate::tick::state::{BoardState, LastKnown};
-use crate::worker::Identity;
+use crate::worker::identity::Identity;
 
 /// One board's line; `state` is missing while a lane that hangs has it.
 pub(crate) fn board_row(

@@ -22,7 +22,7 @@ use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
 use self::workers::Scene;
-use crate::board::{apply, observe};
+use crate::board::{apply_while, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::Error;
@@ -204,6 +204,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
         .rebase(slug, &mut view, tick.now, tick.monotonic);
     let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
     let processes = site.workers.processes(slug, &view, &local);
+    site.workers
+        .unproven
+        .tell(slug, &view, &processes, &site.our_prefix, tick.now);
     let still_alive = workers::settle_strays(tick, db, slug, &view, report)?;
 
     let policy = policy(tick, &view);
@@ -220,7 +223,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
         report,
     );
 
-    let applied = apply(db, &decision.transitions, &decision.claims, tick.now)?;
+    let (transitions, claims) = (&decision.transitions, &decision.claims);
+    let may_claim = || !tick.wake.is_stopped();
+    let applied = apply_while(db, transitions, claims, tick.now, may_claim)?;
     let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;
     refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);

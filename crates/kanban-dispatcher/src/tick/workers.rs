@@ -17,7 +17,7 @@ use crate::report::BoardReport;
 use crate::root::{Board, Slug};
 use crate::transition::{Reclaim, Transition, Verdict};
 use crate::view::{HeldReason, Status, StopReason, View};
-use crate::worker::{Adopted, Launch, Waiting};
+use crate::worker::{Adopted, Launch, Sight, Waiting};
 
 /// Where workers are started, and by what they are judged.
 #[derive(Debug, Clone, Copy)]
@@ -119,16 +119,19 @@ pub(super) fn start_claimed(
     let Some(lost) = commit_identities(tick, board.slug(), db, &waiting)? else {
         return give_back(tick, db, waiting, &failed, report);
     };
-    let mut started = Vec::new();
+    let (mut started, mut passed) = (Vec::new(), Vec::new());
     for process in waiting {
-        if !lost.contains(&process.work.task) {
-            started.push((process.work.task.clone(), process.work.run));
-            report.started.push(process.work.task.clone());
+        let Work { task, run, .. } = &process.work;
+        if !lost.contains(task) {
+            started.push((task.clone(), *run));
+            passed.push((board.slug().clone(), task.clone(), *run));
+            report.started.push(task.clone());
             tick.site
                 .workers
                 .insert(board.slug(), process.open(), tick.monotonic);
         }
     }
+    tick.site.ledger.passed_gate(&passed);
     if !started.is_empty() {
         tick.site.strain.worked();
     }
@@ -254,6 +257,7 @@ fn commit_identities(
             task: process.work.task.clone(),
             run: process.work.run,
             identity: process.identity,
+            sight: Sight::AtGate,
         })
         .collect();
     let forget = |is_lost: &dyn Fn(&str) -> bool| {

@@ -61,11 +61,38 @@ fn stat(pid: u32) -> Option<(u8, u64)> {
     Some((state, start))
 }
 
-/// This boot's id; start times are comparable only within one boot.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
+/// Where pids and start times mean what they mean here: this boot, and in it this process's pid and time namespace.
+///
+/// A namespace's number is used again only when no process is left in it: what is found gone under the same number is gone.
+pub(crate) fn place() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = |name: &str| {
+        let link = fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();
+        link.to_string_lossy().into_owned()
+    };
+    format!("{} {} {}", boot.trim(), namespace("pid"), namespace("time"))
+}
+
+/// What a recorded place is to this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Same,
+    /// The machine was started anew: every process of then is gone.
+    OtherBoot,
+    /// This boot, but other pids or another zero of time: whether the process lives cannot be seen from here.
+    OtherNamespace,
+}
+
+/// Compares two texts of [`place`]; one that names a boot alone is of this namespace.
+pub(crate) fn compare(recorded: &str, here: &str) -> Place {
+    let boot = |place: &str| place.split(' ').next().unwrap_or_default().to_owned();
+    if boot(recorded) != boot(here) {
+        Place::OtherBoot
+    } else if recorded == here || recorded == boot(here) {
+        Place::Same
+    } else {
+        Place::OtherNamespace
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +111,22 @@ mod tests {
             .is_alive()
         );
         assert!(!pid_exists(0) && !pid_exists(-1) && !pid_exists(i64::MAX));
+    }
+
+    #[test]
+    fn another_boot_and_another_namespace_are_told_apart() {
+        let here = place();
+        assert_eq!(here.split(' ').count(), 3, "{here}");
+        let boot = here.split(' ').next().unwrap();
+        for (recorded, expected) in [
+            (here.clone(), Place::Same),
+            (boot.to_owned(), Place::Same),
+            (format!("{boot} pid:[1] time:[1]"), Place::OtherNamespace),
+            (here.replace(boot, "another"), Place::OtherBoot),
+            (String::new(), Place::OtherBoot),
+        ] {
+            assert_eq!(compare(&recorded, &here), expected, "{recorded}");
+        }
     }
 
     #[test]

@@ -5,18 +5,31 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
 };
 
+use super::family::Mark;
 use super::identity::Identity;
+use super::workers::Sight;
 use crate::view::{End, Process, StopReason, Task};
+
+/// A gate whose dispatcher died is left at once; seconds until a process that is still there counts as let through.
+const GATE_CLOSES_AFTER: i64 = 5;
+
+/// So often the descendants of a stopped worker are killed before its end is noted: one that the kernel cannot end must not hold
+/// its task for ever.
+const FAMILY_LOOKS_MAX: u32 = 30;
 
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) run: i64,
     identity: Identity,
+    sight: Sight,
     /// Ours to wait for; `None` for one that an earlier dispatcher started.
     child: Option<Child>,
+    /// What its descendants are known by.
+    mark: Mark,
     pub(super) end: Option<End>,
     stop: Option<Stop>,
     ages: Ages,
@@ -28,6 +41,8 @@ struct Stop {
     reason: StopReason,
     kill_at: Duration,
     killed: bool,
+    /// How often descendants that outlived it have been killed.
+    family_looks: u32,
 }
 
 /// Instants of the monotonic clock, in seconds; below zero for what was before this dispatcher.
@@ -39,12 +54,20 @@ struct Ages {
     heard: Option<(Option<i64>, i64)>,
     /// When its task was first found reported while it still lived.
     reported: Option<i64>,
+    /// When one that may still wait at a dead dispatcher's gate was first looked at.
+    at_gate: Option<i64>,
 }
 
 // ===== impl Worker =====
 
 impl Worker {
-    pub(super) fn started(run: i64, identity: Identity, child: Child, now: Duration) -> Self {
+    pub(super) fn started(
+        run: i64,
+        identity: Identity,
+        child: Child,
+        mark: Mark,
+        now: Duration,
+    ) -> Self {
         let ages = Ages {
             began: Some(seconds(now)),
             // The claim cleared the row's: what is found there is news, however old it says it is.
@@ -54,15 +77,17 @@ impl Worker {
         Self {
             child: Some(child),
             ages,
-            ..Self::adopted(run, identity)
+            ..Self::adopted(run, identity, Sight::Passed, mark)
         }
     }
 
-    pub(super) fn adopted(run: i64, identity: Identity) -> Self {
+    pub(super) fn adopted(run: i64, identity: Identity, sight: Sight, mark: Mark) -> Self {
         Self {
             run,
             identity,
+            sight,
             child: None,
+            mark,
             end: None,
             stop: None,
             ages: Ages::default(),
@@ -73,35 +98,57 @@ impl Worker {
         self.identity
     }
 
-    pub(super) fn process(&self) -> Process {
+    pub(super) fn sight(&self) -> Sight {
+        self.sight
+    }
+
+    /// What the decision is told of it: nothing of one that cannot be seen from here.
+    pub(super) fn process(&self) -> Option<Process> {
         let stopping = self.stop.map(|stop| stop.reason);
         match self.end {
-            Some(end) => Process::Ended { end, stopping },
-            None => Process::Alive { stopping },
+            Some(end) => Some(Process::Ended { end, stopping }),
+            None if self.sight == Sight::Elsewhere => None,
+            None => Some(Process::Alive { stopping }),
         }
+    }
+
+    /// Whether there is nothing to wait for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.end.is_some() || self.sight == Sight::Elsewhere
     }
 
     /// Notes its end, or takes the next step of its stop.
     pub(super) fn look(&mut self, now: Duration) {
-        match self.ended() {
-            Some(Ended::Zombie(end)) => {
-                // While our child is a zombie its id is not used again, so what it left in its group can be ended safely.
-                if self.stop.is_some() {
-                    let _ = self.signal_group(Signal::KILL);
-                }
+        let Some(ended) = self.ended() else {
+            self.step_stop(now);
+            self.step_gate(now);
+            return;
+        };
+        if matches!(ended, Ended::Zombie(_)) && self.stop.is_some() {
+            // While our child is a zombie its id is not used again, so what it left in its group can be ended safely.
+            let _ = self.signal_group(Signal::KILL);
+        }
+        if self.has_family() {
+            // Told to stop, and a part of it still works: looked at again before anything is started in its place.
+            return;
+        }
+        self.end = Some(match ended {
+            Ended::Zombie(end) => {
                 if let Some(child) = &mut self.child {
                     let _ = child.wait();
                 }
-                self.end = Some(end);
+                end
             }
-            Some(Ended::Gone) => self.end = Some(End::Unknown),
-            None => self.step_stop(now),
-        }
+            Ended::Gone if matches!(self.sight, Sight::AtGate | Sight::OtherBoot) => {
+                End::Interrupted
+            }
+            Ended::Gone => End::Unknown,
+        });
     }
 
     /// SIGTERM now, SIGKILL after `grace`. Asking again changes nothing.
     pub(super) fn stop(&mut self, reason: StopReason, now: Duration, grace: Duration) -> bool {
-        if self.stop.is_some() || self.end.is_some() {
+        if self.stop.is_some() || self.is_settled() {
             return false;
         }
         self.signal(Signal::TERM);
@@ -110,6 +157,7 @@ impl Worker {
             reason,
             kill_at,
             killed: false,
+            family_looks: 0,
         });
         true
     }
@@ -151,7 +199,33 @@ impl Worker {
         }
     }
 
+    /// Its dispatcher died around the opening of its gate. One that lives on for long after that was let through.
+    fn step_gate(&mut self, now: Duration) {
+        if self.sight == Sight::AtGate {
+            let since = *self.ages.at_gate.get_or_insert(seconds(now));
+            if seconds(now) - since >= GATE_CLOSES_AFTER {
+                self.sight = Sight::Passed;
+            }
+        }
+    }
+
+    /// Kills what outlived a worker that was told to stop; whether there was anything.
+    fn has_family(&mut self) -> bool {
+        let Some(stop) = self
+            .stop
+            .as_mut()
+            .filter(|stop| stop.family_looks < FAMILY_LOOKS_MAX)
+        else {
+            return false;
+        };
+        stop.family_looks += 1;
+        self.mark.kill_all()
+    }
+
     fn ended(&mut self) -> Option<Ended> {
+        if self.sight == Sight::Elsewhere {
+            return None;
+        }
         let Some(child) = &self.child else {
             return (!self.identity.is_alive()).then_some(Ended::Gone);
         };
@@ -176,12 +250,19 @@ impl Worker {
 
     /// Signals the worker's process group, if the process is still proven to be ours.
     fn signal(&self, signal: Signal) {
+        let Some(pid) = self.pid() else { return };
+        // Held first and looked at then: what is looked at is what is signalled. Kernels before 5.3 have no such handle.
+        let handle = pidfd_open(pid, PidfdFlags::empty());
         // A child that was not waited for keeps its id, but only we may have waited: the start time is asked all the same.
-        if self.identity.is_alive() && self.signal_group(signal) == Err(Errno::SRCH) {
+        if !self.identity.is_alive() {
+            return;
+        }
+        if self.signal_group(signal) == Err(Errno::SRCH) {
             // Between spawn and setsid there is no group of its own yet.
-            if let Some(pid) = self.pid() {
-                let _ = kill_process(pid, signal);
-            }
+            let _ = match handle {
+                Ok(handle) => pidfd_send_signal(handle, signal),
+                Err(_) => kill_process(pid, signal),
+            };
         }
     }
 

@@ -1,25 +1,28 @@
 //! The worker processes of this dispatcher: one per task, watched one by one, each known by its identity.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::identity::{self, Identity};
+use super::family::Mark;
+use super::identity::Identity;
 use super::process::Worker;
+use super::unproven::{self, Unproven};
 use crate::board::Work;
-use crate::root::Slug;
-use crate::view::{Process, Processes, Status, StopReason, Task, View};
-
-/// Seconds that a process may be younger than the attempt it is recorded for; a younger one only has the same id.
-const START_SLACK: i64 = 300;
+use crate::root::{Root, Slug};
+use crate::view::{Processes, Status, StopReason, View};
 
 /// All workers, by board and task. Locked only for moments; no SQL under the lock.
 ///
 /// Invariant: a live worker leaves the table only by its end. So a task that has one here is not started again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Workers {
+    root: Root,
     table: Mutex<HashMap<(Slug, String), Worker>>,
+    /// The claims whose process is not proven ours.
+    pub(crate) unproven: Unproven,
 }
 
 /// A worker as the ledger knows it.
@@ -29,11 +32,33 @@ pub(crate) struct Adopted {
     pub(crate) task: String,
     pub(crate) run: i64,
     pub(crate) identity: Identity,
+    pub(crate) sight: Sight,
+}
+
+/// What the ledger says of a worker beside who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// It was let through the gate.
+    Passed,
+    /// Nobody noted that its gate was opened: if it is found gone, nothing ever ran.
+    AtGate,
+    /// Recorded before the machine was started anew: it is gone.
+    OtherBoot,
+    /// Recorded in another pid or time namespace: it cannot be told from here whether it lives.
+    Elsewhere,
 }
 
 // ===== impl Workers =====
 
 impl Workers {
+    pub(crate) fn new(root: &Root) -> Self {
+        Self {
+            root: root.clone(),
+            table: Mutex::default(),
+            unproven: Unproven::default(),
+        }
+    }
+
     /// Takes over what an earlier dispatcher left, alive or not; each is known again by its start time. Our own children stay ours,
     /// and of several attempts at one task the newest counts.
     pub(crate) fn adopt(&self, mut adopted: Vec<Adopted>) {
@@ -44,11 +69,20 @@ impl Workers {
             task,
             run,
             identity,
+            sight,
         } in adopted
         {
-            table
-                .entry((slug, task))
-                .or_insert_with(|| Worker::adopted(run, identity));
+            let mark = self.mark(&slug, &task, run);
+            if let Entry::Vacant(place) = table.entry((slug, task)) {
+                if sight == Sight::Elsewhere {
+                    let (slug, task) = place.key();
+                    tracing::warn!(
+                        board = %slug, %task, pid = identity.pid,
+                        "worker cannot be seen from this namespace: it is not signalled, and its claim is left to run out"
+                    );
+                }
+                place.insert(Worker::adopted(run, identity, sight, mark));
+            }
         }
     }
 
@@ -59,7 +93,8 @@ impl Workers {
         (work, identity, child): (Work, Identity, Child),
         now: Duration,
     ) {
-        let worker = Worker::started(work.run, identity, child, now);
+        let mark = self.mark(slug, &work.task, work.run);
+        let worker = Worker::started(work.run, identity, child, mark, now);
         self.lock().insert((slug.clone(), work.task), worker);
     }
 
@@ -72,6 +107,7 @@ impl Workers {
                 task: task.clone(),
                 run: worker.run,
                 identity: worker.identity(),
+                sight: worker.sight(),
             })
             .collect()
     }
@@ -131,8 +167,8 @@ impl Workers {
         {
             let ours = table.get(&(slug.clone(), task.id.clone()));
             let process = match ours.filter(|worker| task.run == Some(worker.run)) {
-                Some(worker) => Some(worker.process()),
-                None => unproven(task, local),
+                Some(worker) => worker.process(),
+                None => unproven::look(task, local),
             };
             if let Some(process) = process {
                 processes.insert(task.id.clone(), process);
@@ -157,7 +193,7 @@ impl Workers {
         self.lock()
             .iter()
             .filter(|((board, task), worker)| board == slug && is_stray(task, worker.run))
-            .map(|((_, task), worker)| (task.clone(), worker.run, worker.end.is_some()))
+            .map(|((_, task), worker)| (task.clone(), worker.run, worker.is_settled()))
             .collect()
     }
 
@@ -196,13 +232,13 @@ impl Workers {
             .count()
     }
 
-    /// Forgets a worker whose end is recorded. A live one stays: it would be nobody's.
+    /// Forgets a worker whose end is recorded, or that cannot be seen from here. A live one stays: it would be nobody's.
     pub(crate) fn forget(&self, slug: &Slug, task: &str, run: i64) -> bool {
         let mut table = self.lock();
         let key = (slug.clone(), task.to_owned());
         let ended = table
             .get(&key)
-            .is_some_and(|worker| worker.run == run && worker.end.is_some());
+            .is_some_and(|worker| worker.run == run && worker.is_settled());
         ended && table.remove(&key).is_some()
     }
 
@@ -212,8 +248,9 @@ impl Workers {
         is_served: impl Fn(&Slug) -> bool,
     ) -> Vec<(Slug, String, i64)> {
         let mut gone = Vec::new();
+        self.unproven.retain(&is_served);
         self.lock().retain(|(slug, task), worker| {
-            let keep = is_served(slug) || worker.end.is_none();
+            let keep = is_served(slug) || !worker.is_settled();
             if !keep {
                 gone.push((slug.clone(), task.clone(), worker.run));
             }
@@ -222,24 +259,12 @@ impl Workers {
         gone
     }
 
+    /// By what a process is known to belong to this attempt.
+    fn mark(&self, slug: &Slug, task: &str, run: i64) -> Mark {
+        Mark::new(self.root.board(slug).db(), task, run)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<(Slug, String), Worker>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What the process table says about a claim of this host whose process is not ours; `None` when it says nothing.
-fn unproven(task: &Task, local: &[&str]) -> Option<Process> {
-    let lock = task.claim_lock.as_deref()?;
-    let pid = task
-        .worker_pid
-        .filter(|_| local.iter().any(|prefix| lock.starts_with(prefix)))?;
-    let latest = task
-        .run_started_at
-        .or(task.started_at)
-        .map(|at| at.saturating_add(START_SLACK));
-    // One that started long after the attempt has only the same id: the worker is gone.
-    let is_stranger = || latest.is_some_and(|latest| identity::started_after(pid, latest));
-    Some(Process::Unproven {
-        alive: identity::pid_exists(pid) && !is_stranger(),
-    })
 }

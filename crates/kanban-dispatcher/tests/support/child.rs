@@ -38,10 +38,15 @@ pub struct Role {
 impl Role {
     pub fn start(role: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let [exe, args @ ..] = words();
-        let mut child = Command::new(exe)
-            .args(args)
-            .env(ROLE, role)
-            .envs(variables.iter().copied())
+        let mut command = Command::new(exe);
+        command.args(args).env(ROLE, role);
+        command.envs(variables.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// The same by another way to this binary.
+    pub fn spawn(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

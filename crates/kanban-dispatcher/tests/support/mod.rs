@@ -8,6 +8,7 @@
 
 pub mod child;
 pub mod log;
+pub mod sentinel;
 
 use std::error::Error;
 use std::fs;

@@ -19,7 +19,12 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// `kanban ARGS`.
     pub(super) fn start(house: &House, args: &[&str]) -> Result<Self> {
-        Self::spawn(house, &mut house.command(args))
+        Self::start_with(house, &[], args)
+    }
+
+    /// The same with variables set.
+    pub(super) fn start_with(house: &House, vars: &[(&str, &str)], args: &[&str]) -> Result<Self> {
+        Self::spawn(house, house.command(args).envs(vars.iter().copied()))
     }
 
     /// This command as it stands.

@@ -177,11 +177,7 @@ impl House {
 
     /// A Python program on this installation, with the peer's modules at hand.
     pub(crate) fn python(&self, program: &str) -> Result<Command> {
-        let python = match env::var_os("KANBAN_PEER_PYTHON") {
-            Some(python) => python.into(),
-            None => hermes()?.with_file_name("python3"),
-        };
-        let mut command = self.command(python);
+        let mut command = self.command(python()?);
         command.arg("-c").arg(program);
         Ok(command)
     }
@@ -248,6 +244,14 @@ impl From<Output> for Said {
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+}
+
+/// The Python that has the peer's modules.
+pub(crate) fn python() -> Result<PathBuf> {
+    match env::var_os("KANBAN_PEER_PYTHON") {
+        Some(python) => Ok(python.into()),
+        None => Ok(hermes()?.with_file_name("python3")),
     }
 }
 

@@ -1,0 +1,156 @@
+//! `torture`: see `cargo xtask torture`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore talks to the terminal"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use std::time::Duration;
+
+use torture::Result;
+use torture::guard::Guard;
+use torture::storm::{Findings, Storm};
+
+const HELP: &str = "\
+Usage: torture storm --kanban PROGRAM [--kills N] [--seed S]   the gate: SIGKILL between claim and first step
+       torture storm --control [--kills N] [--seed S]          the same without the gate: succeeds if it goes wrong
+       torture guard --python PYTHON [--kanban PROGRAM] [--seconds N] [--processes N]
+                      the peer's processes on one board, beside our daemon or alone; alone, what comes of it is only told";
+
+fn main() -> ExitCode {
+    match torture::play() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return fail(&*error),
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["storm", options @ ..] => storm(options),
+        ["guard", options @ ..] => guard(options),
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    done.map_or_else(|error| fail(&*error), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("torture: {error}");
+    ExitCode::FAILURE
+}
+
+fn storm(options: &[&str]) -> Result {
+    let mut storm = Storm {
+        kanban: None,
+        kills: 100,
+        seed: 1,
+        player: Vec::new(),
+    };
+    let (mut is_control, mut options) = (false, options.iter());
+    while let Some(option) = options.next() {
+        let mut value = || {
+            options
+                .next()
+                .ok_or_else(|| format!("{option}: a value is missing"))
+        };
+        match *option {
+            "--control" => is_control = true,
+            "--kanban" => storm.kanban = Some(PathBuf::from(value()?)),
+            "--kills" => storm.kills = value()?.parse()?,
+            "--seed" => storm.seed = value()?.parse()?,
+            other => return Err(format!("{other}: no such option").into()),
+        }
+    }
+    if is_control == storm.kanban.is_some() {
+        return Err("say either --kanban PROGRAM or --control".into());
+    }
+    let findings = storm.run()?;
+    print(&storm, &findings);
+    match (is_control, findings.is_clean()) {
+        (false, false) => Err("the storm found what must not be".into()),
+        (true, _) if findings.ghosts == 0 || findings.doubles == 0 => {
+            Err("the control went well: the storm proves nothing".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn guard(options: &[&str]) -> Result {
+    let mut guard = Guard {
+        python: PathBuf::from("python3"),
+        kanban: None,
+        processes: 4,
+        time: Duration::from_secs(20),
+    };
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let value = options
+            .next()
+            .ok_or_else(|| format!("{option}: a value is missing"))?;
+        match *option {
+            "--python" => guard.python = PathBuf::from(value),
+            "--kanban" => guard.kanban = Some(PathBuf::from(value)),
+            "--seconds" => guard.time = Duration::from_secs(value.parse()?),
+            "--processes" => guard.processes = value.parse()?,
+            other => return Err(format!("{other}: no such option").into()),
+        }
+    }
+    let stressed = guard.run()?;
+    let daemon = if guard.kanban.is_some() {
+        "runs"
+    } else {
+        "none"
+    };
+    println!(
+        "| daemon | processes | seconds | acknowledged | missing | unreadable | errors seen | integrity |"
+    );
+    println!(
+        "| {daemon} | {} | {} | {} | {} | {} | {} | {} |",
+        guard.processes,
+        guard.time.as_secs(),
+        stressed.acknowledged,
+        stressed.missing,
+        stressed.unreadable,
+        stressed.errors,
+        stressed.integrity.lines().last().unwrap_or_default(),
+    );
+    if guard.kanban.is_some() && !stressed.is_sound() {
+        return Err("acknowledged writes are missing, or the board is damaged".into());
+    }
+    Ok(())
+}
+
+fn print(storm: &Storm, findings: &Findings) {
+    for note in findings.notes.iter().take(40) {
+        println!("  {note}");
+    }
+    let gate = if storm.kanban.is_some() { "on" } else { "off" };
+    println!(
+        "| gate | seed | kills | attempts | died before record | before release | workers | ghosts | doubles | cut off | \
+         stuck | lost | charged | damaged | recovery p50/p99/max ms |"
+    );
+    println!(
+        "| {gate} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {}/{}/{} |",
+        storm.seed,
+        findings.kills,
+        findings.attempts,
+        findings.died_before_record,
+        findings.died_before_release,
+        findings.workers,
+        findings.ghosts,
+        findings.doubles,
+        findings.cut_off,
+        findings.stuck,
+        findings.lost,
+        findings.charged,
+        findings.damaged,
+        findings.recovery(50),
+        findings.recovery(99),
+        findings.recovery(100),
+    );
+}

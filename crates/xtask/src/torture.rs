@@ -1,0 +1,55 @@
+//! `cargo xtask torture`: builds the programs that try to break the dispatcher, and runs them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::peer::Peer;
+use crate::run::{Done, cargo, run, target};
+
+/// A storm and its control, or the peer's stress beside our daemon and without it.
+pub(crate) fn run_one(words: &[&str]) -> Done {
+    build()?;
+    match words {
+        ["storm", options @ ..] => {
+            run(storm(options))?;
+            let mut control = torture("storm");
+            control.arg("--control").args(options);
+            run(control)
+        }
+        ["guard", options @ ..] => {
+            let peer = Peer::ready()?;
+            run(guard(&peer, options))?;
+            let mut alone = torture("guard");
+            alone.arg("--python").arg(&peer.python).args(options);
+            run(alone)
+        }
+        _ => Err("say `torture storm [--kills N] [--seed S]` or `torture guard [--seconds N] [--processes N]`".to_owned()),
+    }
+}
+
+fn build() -> Done {
+    run(cargo("build --quiet -p kanban -p torture"))
+}
+
+fn storm(options: &[&str]) -> Command {
+    let mut storm = torture("storm");
+    storm.arg("--kanban").arg(program("kanban")).args(options);
+    storm
+}
+
+fn guard(peer: &Peer, options: &[&str]) -> Command {
+    let mut guard = torture("guard");
+    guard.arg("--python").arg(&peer.python);
+    guard.arg("--kanban").arg(program("kanban")).args(options);
+    guard
+}
+
+fn torture(what: &str) -> Command {
+    let mut command = Command::new(program("torture"));
+    command.arg(what);
+    command
+}
+
+fn program(name: &str) -> PathBuf {
+    target().join("debug").join(name)
+}

@@ -1,0 +1,144 @@
+//! The wall clock under the real daemon is set by hours, forth and back, while it works: nobody is stopped, started twice or made to
+//! wait. A small library in front of the C library's clock does the setting; the monotonic clock stays what it is.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::daemon::Daemon;
+use super::house::{House, Result, is_alive};
+
+/// Adds the seconds in the file `$CLOCK_OFFSET` to what the kernel says, for the wall clock only.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+static long offset(void) {
+    const char *path = getenv("CLOCK_OFFSET");
+    char text[32];
+    long file = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0) return 0;
+    long length = syscall(SYS_read, file, text, sizeof text - 1);
+    syscall(SYS_close, file);
+    text[length > 0 ? length : 0] = 0;
+    return atol(text);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = syscall(SYS_clock_gettime, clock, now);
+    if (!result && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) now->tv_sec += offset();
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    struct timespec exact;
+    (void)zone;
+    if (clock_gettime(CLOCK_REALTIME, &exact)) return -1;
+    now->tv_sec = exact.tv_sec;
+    now->tv_usec = exact.tv_nsec / 1000;
+    return 0;
+}
+
+time_t time(time_t *seconds) {
+    struct timespec exact;
+    if (clock_gettime(CLOCK_REALTIME, &exact)) return -1;
+    if (seconds) *seconds = exact.tv_sec;
+    return exact.tv_sec;
+}
+"#;
+
+/// A clock that can be set.
+struct WallClock {
+    library: PathBuf,
+    offset: PathBuf,
+}
+
+impl WallClock {
+    fn new(house: &House) -> Result<Self> {
+        let (source, library) = (house.beside("clock.c"), house.beside("clock.so"));
+        fs::write(&source, SHIM)?;
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+        let compiled = Command::new(compiler)
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&library, &source])
+            .status()?;
+        assert!(compiled.success());
+        let clock = Self {
+            library,
+            offset: house.beside("offset"),
+        };
+        clock.set(0)?;
+        Ok(clock)
+    }
+
+    /// So many seconds ahead of the machine's; whoever reads it sees the old value or the new one.
+    fn set(&self, offset: i64) -> Result {
+        let new = self.offset.with_extension("new");
+        fs::write(&new, offset.to_string())?;
+        Ok(fs::rename(new, &self.offset)?)
+    }
+
+    fn daemon(&self, house: &House) -> Result<Daemon> {
+        let paths = [&self.library, &self.offset].map(|path| path.to_string_lossy().into_owned());
+        let vars = [("LD_PRELOAD", &*paths[0]), ("CLOCK_OFFSET", &*paths[1])];
+        Daemon::start_with(house, &vars, &["run"])
+    }
+}
+
+/// A worker that stays, with a sign of life every now and then, in the time that it is told.
+const BEATS: &str = "echo $$ > \"$1/worker.$HERMES_KANBAN_TASK\"; \
+     while [ -d \"$1/kanban\" ]; do \"$2\" heartbeat \"$HERMES_KANBAN_TASK\"; sleep 0.3; done";
+
+#[test]
+fn a_wall_clock_that_is_set_by_hours_stops_doubles_and_delays_nothing() -> Result {
+    let house = House::with_board()?;
+    let clock = WallClock::new(&house)?;
+    house.settings_with(BEATS, "workers_max = 20")?;
+    // Overdue by every clock that believes in the step.
+    let limited = ["work", "--assignee", "anyone", "--max-runtime", "3000"];
+    let mut ids = vec![house.add(&limited)?];
+    let mut daemon = clock.daemon(&house)?;
+    let mut workers = vec![house.worker(&ids[0])?];
+    for offset in [3 * 3600, -3 * 3600, 48 * 3600, 0] {
+        clock.set(offset)?;
+        let is_new = |at: i64| (at - now() - offset).abs() < 1800;
+        house.until("a tick in the new time", || {
+            let last_tick =
+                house.say(&["status", "--json"])?.json()?["boards"][0]["last_tick"].take();
+            match last_tick.as_i64() {
+                Some(at) if is_new(at) => Ok(()),
+                _ => Err(last_tick.to_string().into()),
+            }
+        })?;
+        // What becomes ready now starts now, and after it is at work, two ticks have looked at the others.
+        for _ in 0..2 {
+            let id = house.add(&limited)?;
+            workers.push(house.worker(&id)?);
+            ids.push(id);
+        }
+        for (id, worker) in ids.iter().zip(&workers) {
+            assert!(is_alive(*worker), "{offset}: {}", daemon.log());
+            let runs = house.show(id)?["runs"].take();
+            let outcomes = runs.as_array().ok_or("no list")?;
+            assert_eq!(
+                (outcomes.len(), &runs[0]["outcome"]),
+                (1, &serde_json::Value::Null)
+            );
+        }
+    }
+    assert!(!daemon.log().contains("asked to stop"), "{}", daemon.log());
+    assert_eq!(daemon.stop(&house, Signal::TERM)?.code(), Some(0));
+    Ok(())
+}
+
+/// The machine's wall clock.
+fn now() -> i64 {
+    kanban_dispatcher::Clock::system().unix()
+}

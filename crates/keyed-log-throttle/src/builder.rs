@@ -6,9 +6,10 @@ use std::hash::RandomState;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::Clock;
 
-use crate::{ClassId, LogThrottle};
+use crate::host::Coarse;
+use crate::{ClassId, HostClock, LogThrottle};
 
 /// 60 s: one line a minute is what an operator reads.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -35,12 +36,14 @@ const REMEMBER_WINDOWS: u32 = 10;
 /// assert_eq!(throttle.capacity(), 1_000);
 /// ```
 #[derive(Clone)]
-pub struct Builder<K, C = DefaultClock, S = RandomState> {
+pub struct Builder<K, C = HostClock, S = RandomState> {
     window: Duration,
     class_windows: BTreeMap<ClassId, Duration>,
     capacity: usize,
     remember: Option<Duration>,
     clock: C,
+    /// Whether the clock is the host's, at which one can look cheaply.
+    is_host: bool,
     hasher: S,
     key: PhantomData<fn() -> K>,
 }
@@ -54,7 +57,8 @@ impl<K> Builder<K> {
             class_windows: BTreeMap::new(),
             capacity: CAPACITY,
             remember: None,
-            clock: DefaultClock::default(),
+            clock: HostClock::default(),
+            is_host: true,
             hasher: RandomState::new(),
             key: PhantomData,
         }
@@ -93,7 +97,7 @@ impl<K, C, S> Builder<K, C, S> {
         self
     }
 
-    /// The clock to read; governor's default (monotonic) unless set.
+    /// The clock to read, on each check; [`HostClock`] unless set, which is not read on each.
     ///
     /// It must be monotonic, as all of governor's are but `SystemClock`: after a step back, lines are held back (and
     /// counted) until the clock has caught up. Its clones must show the same time. It is read under a short lock and must
@@ -126,6 +130,7 @@ impl<K, C, S> Builder<K, C, S> {
             capacity,
             remember,
             clock,
+            is_host: false,
             hasher,
             key,
         }
@@ -148,6 +153,7 @@ impl<K, C, S> Builder<K, C, S> {
             capacity,
             remember,
             clock,
+            is_host,
             key,
             ..
         } = self;
@@ -157,6 +163,7 @@ impl<K, C, S> Builder<K, C, S> {
             capacity,
             remember,
             clock,
+            is_host,
             hasher,
             key,
         }
@@ -173,7 +180,9 @@ impl<K, C, S> Builder<K, C, S> {
             .remember
             .unwrap_or_else(|| self.window.saturating_mul(REMEMBER_WINDOWS));
         let settings = (self.window, &class_windows[..], self.capacity, remember);
-        LogThrottle::assemble(settings, self.clock, self.hasher)
+        // Now, not when the builder was made: it counts from the same moment as the windows.
+        let coarse = self.is_host.then(Coarse::start).flatten();
+        LogThrottle::assemble(settings, self.clock, coarse, self.hasher)
     }
 }
 

@@ -4,13 +4,12 @@
 //! time passing that cache line to and fro. So threads are spread over the copies, and who changes the table locks both, in
 //! order. It costs about 15 bytes per entry, and a change is done twice; the way to a known key is as it was.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering::*, fence};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
 use hashbrown::HashTable;
 
 use crate::entry::Slot;
+use crate::sync::{
+    Arc, Ordering::*, RwLock, RwLockReadGuard, RwLockWriteGuard, fence, read, write,
+};
 
 /// More would serve more threads on one key, at more memory for each entry.
 const COPIES: usize = 2;
@@ -30,8 +29,10 @@ pub(crate) struct Both<'a, K>([RwLockWriteGuard<'a, Table<K>>; COPIES]);
 // ===== impl Copies =====
 
 impl<K> Copies<K> {
-    pub(crate) const fn new() -> Self {
-        Self([const { Apart(RwLock::new(HashTable::new())) }; COPIES])
+    pub(crate) fn new() -> Self {
+        Self(std::array::from_fn(|_| {
+            Apart(RwLock::new(HashTable::new()))
+        }))
     }
 
     /// This thread's copy.
@@ -75,8 +76,12 @@ pub(crate) fn is_held<K>(_: &Both<'_, K>, slot: &Slot<K>) -> bool {
 }
 
 /// Which copy this thread reads: in turn, in the order of their first questions.
+#[cfg(not(all(test, throttle_loom)))]
 #[inline]
 fn turn() -> usize {
+    use std::cell::Cell;
+    use std::sync::atomic::AtomicUsize;
+
     const NONE: usize = COPIES;
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // Nothing to build or to drop: reading it is one load.
@@ -89,11 +94,11 @@ fn turn() -> usize {
     })
 }
 
-// A panic in a user's `Eq` must not switch the throttle off: the tables are whole at every such point.
-pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
+/// Loom wants the same in each interleaving: as the thread has chosen, or the first.
+#[cfg(all(test, throttle_loom))]
+fn turn() -> usize {
+    TURN.with(std::cell::Cell::get)
 }
 
-pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
-}
+#[cfg(all(test, throttle_loom))]
+loom::thread_local!(pub(crate) static TURN: std::cell::Cell<usize> = std::cell::Cell::new(0));

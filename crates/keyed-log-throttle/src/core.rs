@@ -9,10 +9,14 @@ use crate::ClassId;
 use crate::answer::{Line, Pending};
 use crate::entry::{GateIndex, Mark, Slot};
 use crate::gate::Gate;
+use crate::host::Coarse;
+use crate::sketch::Sketch;
 
 /// The part of a throttle that does not know where entries live.
 pub(crate) struct Core<K, C: Clock> {
     clock: C,
+    /// Where `clock` is the host's: a cheap look at it. It counts from `origin` too.
+    coarse: Option<Coarse>,
     origin: C::Instant,
     /// Index 0 of an entry's `gate`.
     default_gate: Gate<K, C>,
@@ -38,7 +42,12 @@ pub(crate) struct Sums {
 
 impl<K, C: Clock + Clone> Core<K, C> {
     /// `class_windows` is sorted by class, without doubles.
-    pub(crate) fn new(window: Duration, class_windows: &[(ClassId, Duration)], clock: C) -> Self {
+    pub(crate) fn new(
+        window: Duration,
+        class_windows: &[(ClassId, Duration)],
+        clock: C,
+        coarse: Option<Coarse>,
+    ) -> Self {
         let gate = |&(class, window): &_| (class, Gate::new(window, clock.clone()));
         // If all 65,536 classes have a window of their own, the last one's index wraps to 0, which no class needs then.
         let last = class_windows.get(usize::from(GateIndex::MAX));
@@ -49,6 +58,7 @@ impl<K, C: Clock + Clone> Core<K, C> {
             class_gates: class_windows.iter().map(gate).collect(),
             sums: Sums::default(),
             clock,
+            coarse,
         }
     }
 }
@@ -57,13 +67,25 @@ impl<K, C: Clock> Core<K, C> {
     /// Decides about one line of `slot`; the one verb. `mark` is the asking key's, for entries shared by many.
     #[inline]
     pub(crate) fn check(&self, slot: &Slot<K>, mark: Mark) -> Option<Line> {
-        if let Some(sketch) = &slot.sketch {
-            sketch.mark(mark.spread());
-            self.sums.folded.fetch_add(1, Relaxed);
-            self.sums.crowded.store(true, Relaxed);
+        // The way of nearly all lines, and small enough to stand where it is called.
+        if slot.incident.is_open() && slot.sketch.is_none() && self.surely_lasts(slot) {
+            slot.hold_back();
+            return None;
         }
+        self.decide(slot, mark)
+    }
+
+    /// [`check`](Self::check), for all that it leaves open.
+    // A call: inlined, it made the way above twice as slow.
+    #[inline(never)]
+    fn decide(&self, slot: &Slot<K>, mark: Mark) -> Option<Line> {
+        // An entry that many keys share has not been looked at yet.
+        let lasts = slot.sketch.as_ref().is_some_and(|sketch| {
+            self.fold(sketch, mark);
+            self.surely_lasts(slot)
+        });
         let gate = self.gate(slot);
-        if gate.admit(slot) {
+        if !lasts && gate.admit(slot) {
             return Some(self.permit(gate, slot));
         }
         slot.hold_back();
@@ -106,7 +128,26 @@ impl<K, C: Clock> Core<K, C> {
         slot.give_back(suppressed);
     }
 
+    /// Whether the window of `slot` is so far from over that nobody need ask governor.
+    // By a clock that costs nothing, its answer was more than half of a check. It could be no other: it counts from a moment
+    // after `origin`.
+    #[inline]
+    fn surely_lasts(&self, slot: &Slot<K>) -> bool {
+        let until = slot.tat.load(Acquire);
+        match &self.coarse {
+            Some(coarse) => coarse.is_before(until),
+            None => self.now() < until,
+        }
+    }
+
+    /// [`now`](Self::now), or a moment before.
+    #[cfg(feature = "layer")]
+    pub(crate) fn lately(&self) -> u64 {
+        self.coarse.as_ref().map_or_else(|| self.now(), Coarse::now)
+    }
+
     /// Nanoseconds since the throttle was made.
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.clock.now().duration_since(self.origin).as_u64()
     }
@@ -137,6 +178,13 @@ impl<K, C: Clock> Core<K, C> {
     }
 
     #[cold]
+    fn fold(&self, sketch: &Sketch, mark: Mark) {
+        sketch.mark(mark.spread());
+        self.sums.folded.fetch_add(1, Relaxed);
+        self.sums.crowded.store(true, Relaxed);
+    }
+
+    #[cold]
     fn permit(&self, gate: &Gate<K, C>, slot: &Slot<K>) -> Line {
         // The permit's own time, not a second reading: the spacing of two lines is then exactly what the reader is told.
         let at = gate.permitted_at(slot).unwrap_or_else(|| self.now());
@@ -150,5 +198,56 @@ impl<K, C: Clock> Core<K, C> {
             since: (suppressed > 0).then(|| Duration::from_nanos(since)),
             folded_keys: slot.take_folded(),
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(throttle_loom)))]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+    use hashbrown::DefaultHashBuilder;
+
+    use super::*;
+    use crate::entry::Entry;
+    use crate::sync::Arc;
+    use crate::{HostClock, LogThrottle};
+
+    const W: Duration = Duration::from_secs(10);
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Whether the second line is held back at these times after the first. The cheap time goes on by itself.
+    fn held_back(exact: Duration, cheap: Duration) -> bool {
+        let clock = FakeRelativeClock::default();
+        let core = Core::new(W, &[], clock.clone(), Some(Coarse::at(cheap)));
+        let entry = Entry::new((), Mark::of(0), ClassId::new(0), 0);
+        let slot = Slot(Arc::new(entry));
+        assert!(core.check(&slot, Mark::of(0)).is_some());
+        clock.advance(exact);
+        core.check(&slot, Mark::of(0)).is_none()
+    }
+
+    #[test]
+    fn far_from_a_window_s_end_the_cheap_time_is_enough() {
+        assert!(held_back(W / 2, W / 2));
+        // The exact time was not asked for: it would have said that the window is over.
+        assert!(held_back(W, W / 2));
+    }
+
+    #[test]
+    fn near_a_window_s_end_and_after_it_the_exact_time_decides() {
+        for cheap in [W - 50 * MS, W, 2 * W] {
+            assert!(held_back(W - Duration::from_nanos(1), cheap), "{cheap:?}");
+            assert!(!held_back(W, cheap), "{cheap:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_default_clock_has_a_cheap_look() {
+        let default = LogThrottle::<u8>::new(W);
+        assert!(default.core.coarse.is_some());
+        let hasher = DefaultHashBuilder::default();
+        let hashed = LogThrottle::<u8>::builder().hasher(hasher).build();
+        assert!(hashed.core.coarse.is_some());
+        let given = LogThrottle::<u8>::builder().clock(HostClock::default());
+        assert!(given.build().core.coarse.is_none());
     }
 }

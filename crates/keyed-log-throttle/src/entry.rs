@@ -2,16 +2,10 @@
 
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::*;
-#[cfg(not(all(test, throttle_loom)))]
-use std::sync::atomic::{AtomicU32, AtomicU64};
-
-#[cfg(all(test, throttle_loom))]
-use loom::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::ClassId;
 use crate::sketch::Sketch;
+use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering::*};
 
 /// The state of one (key, class). `suppressed` only grows, so taking never races with counting.
 pub(crate) struct Entry<K> {
@@ -162,11 +156,14 @@ impl Incident {
         self.since.load(Relaxed) != 0
     }
 
-    /// Begins an incident unless there is one. `at` is asked for only when needed.
+    /// Begins an incident unless there is one.
     pub(crate) fn begin(&self, at: u64) {
-        let _ = self
-            .since
-            .compare_exchange(0, at.saturating_add(1), AcqRel, Acquire);
+        // Most often there is one; then a look is all, and the others keep their cache line.
+        if !self.is_open() {
+            let _ = self
+                .since
+                .compare_exchange(0, at.saturating_add(1), AcqRel, Acquire);
+        }
     }
 
     pub(crate) fn add_line(&self) {
@@ -214,7 +211,7 @@ impl<K> Eq for Slot<K> {}
 
 impl<K> Hash for Slot<K> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.0).hash(state);
+        std::ptr::from_ref::<Entry<K>>(&self.0).hash(state);
     }
 }
 

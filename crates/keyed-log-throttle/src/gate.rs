@@ -5,7 +5,6 @@
 
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
 use std::time::Duration;
 
 use governor::clock::{Clock, Reference};
@@ -15,6 +14,7 @@ use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::entry::Slot;
+use crate::sync::Ordering::{AcqRel, Acquire};
 
 /// governor counts in u64 nanoseconds and adds window to now; half of that range is 292 years.
 const WINDOW_NS_MAX: u64 = u64::MAX / 2;

@@ -3,18 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::Clock;
 
 use crate::core::Core;
 use crate::entry::{Mark, Slot};
-use crate::{ClassId, Line};
+use crate::{ClassId, HostClock, Line};
 
 /// One (key, class) of a throttle, held by the caller; from [`LogThrottle::handle`](crate::LogThrottle::handle).
 ///
 /// Clones share the entry. While one of them lives the entry is not evicted: a sweep passes over it, and
 /// [`forget`](crate::LogThrottle::forget) hands out its count but leaves it in place, so whatever the handle counts later is
 /// still found. It keeps working when the throttle is gone, but then nobody hands out what is pending.
-pub struct Handle<K, C: Clock = DefaultClock> {
+pub struct Handle<K, C: Clock = HostClock> {
     core: Arc<Core<K, C>>,
     slot: Slot<K>,
     /// The asking key's: an overflow entry is shared by many.

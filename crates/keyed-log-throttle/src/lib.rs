@@ -1,8 +1,4 @@
-#![cfg_attr(feature = "layer", doc = include_str!("../README.md"))]
-#![cfg_attr(
-    not(feature = "layer"),
-    doc = "May this line be written, and how many were held back?"
-)]
+#![doc = include_str!("../README.md")]
 //!
 //! # Where to look
 //!
@@ -24,15 +20,19 @@ mod core;
 mod entry;
 mod gate;
 mod handle;
+mod host;
 #[cfg(feature = "layer")]
 mod layer;
 #[cfg(all(test, throttle_loom))]
 mod loom_tests;
+#[cfg(all(test, throttle_loom))]
+mod loom_three;
 #[cfg(feature = "tracing")]
 mod macros;
 mod shards;
 mod sketch;
 mod sweep;
+mod sync;
 mod throttle;
 mod tick;
 
@@ -40,6 +40,7 @@ pub use crate::answer::{Line, Pending, Recovery, Totals};
 pub use crate::builder::Builder;
 pub use crate::class::ClassId;
 pub use crate::handle::Handle;
+pub use crate::host::HostClock;
 #[cfg(feature = "layer")]
 pub use crate::layer::{LineKey, LineThrottle, ThrottleLayer};
 pub use crate::sweep::DrainOnDrop;

@@ -11,16 +11,22 @@ use loom::thread;
 use crate::ClassId;
 use crate::core::Core;
 use crate::entry::{Entry, Mark, Slot};
+use crate::sync;
 
-const W: Duration = Duration::from_secs(60);
+pub(crate) const W: Duration = Duration::from_secs(60);
 
-type TestCore = Core<(), FakeRelativeClock>;
+pub(crate) type TestCore = Core<(), FakeRelativeClock>;
+
+pub(crate) fn new_slot() -> Slot<()> {
+    let entry = Entry::new((), Mark::of(0), ClassId::new(0), 0);
+    Slot(sync::Arc::new(entry))
+}
 
 /// A core, one entry whose first line has been written, and a window that is over.
 fn at_a_window_s_end() -> (Arc<TestCore>, Slot<()>) {
     let clock = FakeRelativeClock::default();
-    let core = Arc::new(Core::new(W, &[], clock.clone()));
-    let slot = Slot(Arc::new(Entry::new((), Mark::of(0), ClassId::new(0), 0)));
+    let core = Arc::new(Core::new(W, &[], clock.clone(), None));
+    let slot = new_slot();
     assert!(core.check(&slot, Mark::of(0)).is_some());
     assert!(core.check(&slot, Mark::of(0)).is_none());
     clock.advance(W);
@@ -30,7 +36,7 @@ fn at_a_window_s_end() -> (Arc<TestCore>, Slot<()>) {
 #[test]
 fn two_takers_and_a_counter_neither_lose_nor_double() {
     loom::model(|| {
-        let slot = Slot(Arc::new(Entry::new((), Mark::of(0), ClassId::new(0), 0)));
+        let slot = new_slot();
         slot.hold_back();
         let taker = |slot: Slot<()>| thread::spawn(move || slot.take());
         let (one, two) = (taker(slot.clone()), taker(slot.clone()));
@@ -44,7 +50,7 @@ fn two_takers_and_a_counter_neither_lose_nor_double() {
 #[test]
 fn a_count_that_is_given_back_is_taken_by_one_other() {
     loom::model(|| {
-        let slot = Slot(Arc::new(Entry::new((), Mark::of(0), ClassId::new(0), 0)));
+        let slot = new_slot();
         slot.hold_back();
         let failing = {
             let slot = slot.clone();
@@ -117,5 +123,21 @@ fn an_incident_that_ends_while_it_goes_on_is_counted_once() {
         let second = slot.close().map_or(0, |closed| closed.failures);
         assert!(first >= 2, "what was there before is in the first: {first}");
         assert!(first + second <= 3, "{first} + {second}");
+    });
+}
+
+/// Three threads, one step each, and no bound on who interrupts whom.
+#[test]
+fn of_three_at_a_window_s_end_one_gets_the_permit() {
+    loom::model(|| {
+        let (core, slot) = at_a_window_s_end();
+        let other = || {
+            let (core, slot) = (Arc::clone(&core), slot.clone());
+            thread::spawn(move || core.gate(&slot).admit(&slot))
+        };
+        let (one, two) = (other(), other());
+        let mine = core.gate(&slot).admit(&slot);
+        let permits = [mine, one.join().unwrap(), two.join().unwrap()];
+        assert_eq!(permits.iter().filter(|permit| **permit).count(), 1);
     });
 }

@@ -14,7 +14,7 @@
 /// 2. `CHECK` is evaluated. `None` ends it: the line is held back and counted.
 /// 3. Fields and message are evaluated, and the event is written: with the file, line, module and target of the caller, and
 ///    no lock held. It has three more fields if there is something to tell: `suppressed`, `since` and `folded_keys`, from
-///    the [`Line`](crate::Line).
+///    the [`Line`](crate::Line), right behind the message.
 ///
 /// With several filters per layer, enabled means: by one of them at least. A line that is held back is held back for all.
 ///
@@ -56,8 +56,8 @@ macro_rules! throttled {
 
 /// The steps of `throttled!`. Not public: it may change with any version.
 ///
-/// tracing evaluates the message before the fields, wherever it stands. So the message is looked for and made a field in
-/// its place; then the check, in the first field, is evaluated before all others, and can leave by `break`.
+/// tracing evaluates the message before the fields, wherever it stands. So the message is looked for and made the first
+/// field; the check, within that field, is evaluated before all else, and can leave by `break`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __throttled {
@@ -72,8 +72,7 @@ macro_rules! __throttled {
     };
     (@head $check:expr, [$($head:tt)*] $level:expr, { $($fields:tt)* }, $($message:tt)+) => {
         $crate::__throttled!(
-            @event $check, [$($head)* $level,]
-            { message = $crate::__macro_support::format_args!($($message)+), $($fields)* }
+            @event $check, [$($head)* $level,] { $($fields)* } $($message)+
         )
     };
     (@head $check:expr, [$($head:tt)*] $level:expr, $($rest:tt)+) => {
@@ -113,30 +112,51 @@ macro_rules! __throttled {
     };
     (@fields $check:expr, $head:tt { $($out:tt)* } $($message:tt)+) => {
         $crate::__throttled!(
-            @event $check, $head
-            { message = $crate::__macro_support::format_args!($($message)+), $($out)* }
+            @event $check, $head { $($out)* } $($message)+
         )
     };
 
-    (@event $check:expr, [$($head:tt)*] { $($fields:tt)* }) => {
+    // The message stands first, as everywhere. The check is its first argument, which says nothing.
+    (@event $check:expr, [$($head:tt)*] { $($fields:tt)* } $($message:tt)+) => {
         '__throttled: {
             let __line: $crate::Line;
             $crate::__macro_support::tracing::event!(
                 $($head)*
-                suppressed = {
-                    // However the check ends but with a line: `None`, `?`, `return`, a panic.
-                    let __not_written = $crate::__macro_support::NotWritten;
-                    __line = match $check {
-                        $crate::__macro_support::Some(line) => line,
-                        $crate::__macro_support::None => break '__throttled,
-                    };
-                    __not_written.after_all();
-                    $crate::__macro_support::suppressed(&__line)
-                },
+                message = $crate::__macro_support::format_args!(
+                    "{}{}",
+                    $crate::__throttled!(@check $check, '__throttled, __line, ""),
+                    $crate::__macro_support::format_args!($($message)+)
+                ),
+                suppressed = $crate::__macro_support::suppressed(&__line),
                 since = $crate::__macro_support::since(&__line),
                 folded_keys = $crate::__macro_support::folded_keys(&__line),
                 $($fields)*
             );
         }
     };
+    (@event $check:expr, [$($head:tt)*] { $($fields:tt)* }) => {
+        '__throttled: {
+            let __line: $crate::Line;
+            $crate::__macro_support::tracing::event!(
+                $($head)*
+                suppressed = $crate::__throttled!(
+                    @check $check, '__throttled, __line, $crate::__macro_support::suppressed(&__line)
+                ),
+                since = $crate::__macro_support::since(&__line),
+                folded_keys = $crate::__macro_support::folded_keys(&__line),
+                $($fields)*
+            );
+        }
+    };
+
+    (@check $check:expr, $out:lifetime, $line:ident, $then:expr) => {{
+        // However the check ends but with a line: `None`, `?`, `return`, a panic.
+        let __not_written = $crate::__macro_support::NotWritten;
+        $line = match $check {
+            $crate::__macro_support::Some(line) => line,
+            $crate::__macro_support::None => break $out,
+        };
+        __not_written.after_all();
+        $then
+    }};
 }

@@ -216,7 +216,8 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
         std::mem::forget(taken);
     }
 
-    fn evict_idle(&self, now: u64) {
+    /// As of `now`, which the caller read.
+    pub(crate) fn evict_idle(&self, now: u64) {
         let crowded = self.core.sums.crowded.swap(false, Relaxed);
         let remember = u64::try_from(self.remember.as_nanos()).unwrap_or(u64::MAX);
         let gone = self.shards.evict(|slot| {

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::Clock;
 use hashbrown::Equivalent;
 
 use crate::core::Core;
 use crate::entry::Mark;
+use crate::host::Coarse;
 use crate::shards::Shards;
-use crate::{Builder, ClassId, Handle, Line, Totals};
+use crate::{Builder, ClassId, Handle, HostClock, Line, Totals};
 
 /// Decides which lines may be written, and counts the others.
 ///
 /// All verbs take `&self`; share it by reference, in an [`Arc`] or in a `static`. See the [crate page](crate) for an
 /// example and the guarantees.
-pub struct LogThrottle<K, C: Clock = DefaultClock, S = RandomState> {
+pub struct LogThrottle<K, C: Clock = HostClock, S = RandomState> {
     pub(crate) core: Arc<Core<K, C>>,
     pub(crate) shards: Shards<K>,
     pub(crate) remember: Duration,
@@ -57,9 +58,10 @@ impl<K, C: Clock + Clone, S> LogThrottle<K, C, S> {
             Duration,
         ),
         clock: C,
+        coarse: Option<Coarse>,
         hasher: S,
     ) -> Self {
-        let core = Arc::new(Core::new(window, class_windows, clock));
+        let core = Arc::new(Core::new(window, class_windows, clock, coarse));
         Self {
             core,
             shards: Shards::new(capacity),

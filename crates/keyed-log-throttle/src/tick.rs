@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use governor::clock::{Clock, DefaultClock, Reference};
+use governor::clock::{Clock, Reference};
 use governor::nanos::Nanos;
+
+use crate::HostClock;
 
 /// A clock that stands still until [`tick`](Self::tick).
 ///
@@ -32,7 +34,7 @@ use governor::nanos::Nanos;
 /// }
 /// ```
 #[derive(Clone)]
-pub struct TickClock<C: Clock = DefaultClock> {
+pub struct TickClock<C: Clock = HostClock> {
     /// Nanoseconds since the clock was made, at the last tick.
     now: Arc<AtomicU64>,
     origin: C::Instant,
@@ -42,10 +44,10 @@ pub struct TickClock<C: Clock = DefaultClock> {
 // ===== impl TickClock =====
 
 impl TickClock {
-    /// A clock whose ticks read governor's default clock, which is monotonic.
+    /// A clock whose ticks read the host's monotonic clock.
     #[must_use]
     pub fn new() -> Self {
-        Self::over(DefaultClock::default())
+        Self::over(HostClock::default())
     }
 }
 

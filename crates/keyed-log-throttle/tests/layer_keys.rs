@@ -5,6 +5,7 @@
 mod support;
 
 use keyed_log_throttle::LineKey;
+use support::W;
 use support::layered::{World, driver, messages};
 
 #[test]
@@ -27,7 +28,10 @@ fn an_event_that_lacks_a_key_field_shares_its_callsite_s_line() {
     });
     let keys: Vec<_> = seen.iter().filter_map(|seen| seen.field("key")).collect();
     assert_eq!(seen.len(), 4);
-    assert!(keys.contains(&"") && keys.contains(&"device=7"), "{keys:?}");
+    let told = seen
+        .iter()
+        .filter(|seen| seen.field("suppressed") == Some("2"));
+    assert_eq!((told.count(), keys), (2, vec!["device=7"]));
 }
 
 #[test]
@@ -144,4 +148,26 @@ fn the_order_in_which_values_are_found_makes_no_other_key() {
     });
     assert_eq!(world.throttle.totals().permitted, 1);
     assert_eq!(world.throttle.len(), 1);
+}
+
+#[test]
+fn a_line_about_events_without_a_key_has_no_field_for_it() {
+    for fields in [&[][..], &["device"][..]] {
+        let world = World::new();
+        let seen = world.below(world.layer().keyed_by(fields.iter().copied()), || {
+            for _ in 0..3 {
+                driver::complain();
+            }
+            world.clock.advance(W);
+            driver::complain();
+            driver::complain();
+            world.throttle.drain(LineKey::tell);
+        });
+        assert_eq!(messages(&seen)[1], "more like this: +2 in 60s");
+        assert_eq!((seen.len(), seen[1].field("suppressed")), (4, Some("2")));
+        assert!(
+            seen.iter().all(|seen| seen.field("key").is_none()),
+            "{seen:?}"
+        );
+    }
 }

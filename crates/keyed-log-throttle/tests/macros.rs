@@ -306,3 +306,74 @@ proptest::proptest! {
         proptest::prop_assert_eq!(capture.take().len() as u64, lines);
     }
 }
+
+/// Where the fmt layer writes to.
+#[derive(Clone, Default)]
+struct Written(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, part: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no test panics in it").write(part)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines that tracing's own layer writes of `work`, as an operator reads them.
+fn lines(work: impl FnOnce()) -> Vec<String> {
+    let written = Written::default();
+    let to = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .without_time()
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(move || to.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let text = written.0.lock().expect("no test panics in it").clone();
+    let text = String::from_utf8(text).expect("text");
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn in_a_formatted_line_the_message_stands_first_and_the_count_behind_it() {
+    let (throttle, clock) = support::throttle();
+    let error = "locked";
+    let lines = lines(|| {
+        for held_back in [0, 3, 0] {
+            for _ in 0..=held_back {
+                throttled!(
+                    throttle.check("a", 1),
+                    Level::WARN,
+                    code = 5,
+                    "is {error} {{{}}}",
+                    1
+                );
+                throttled!(throttle.check("b", 1), Level::WARN, { code = 5 }, "busy");
+                throttled!(throttle.check("c", 1), Level::WARN, code = 5);
+            }
+            clock.advance(W);
+        }
+    });
+    let told = "suppressed=3 since=60s";
+    let [first, second, third] = [&lines[..3], &lines[3..6], &lines[6..]];
+    assert_eq!(
+        first,
+        [
+            "WARN is locked {1} code=5",
+            "WARN busy code=5",
+            "WARN code=5"
+        ]
+    );
+    assert_eq!(second, first, "nothing was held back before");
+    assert_eq!(
+        third,
+        [
+            format!("WARN is locked {{1}} {told} code=5"),
+            format!("WARN busy {told} code=5"),
+            format!("WARN {told} code=5")
+        ]
+    );
+}

@@ -38,7 +38,7 @@ pub(super) fn is_one(metadata: &Metadata<'_>) -> bool {
 /// span that happens to be entered is about something else.
 pub(super) fn with_event(
     callsite: &'static Metadata<'static>,
-    key: &dyn Display,
+    key: Option<&dyn Display>,
     like: Option<&Event<'_>>,
     pending: &Pending,
     f: impl FnOnce(&Event<'_>),
@@ -47,7 +47,8 @@ pub(super) fn with_event(
     let names = metadata.fields();
     let mut each = names.iter();
     let message = display(More(pending));
-    let (since, key) = (debug(pending.since), display(key));
+    // A field without a value is not recorded.
+    let (since, key) = (debug(pending.since), key.map(display));
     let value: [&dyn Value; 4] = [&message, &pending.suppressed, &since, &key];
     let [Some(a), Some(b), Some(c), Some(d)] = [each.next(), each.next(), each.next(), each.next()]
     else {

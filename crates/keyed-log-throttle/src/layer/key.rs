@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Debug, Write};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
-use hashbrown::Equivalent;
+use hashbrown::{DefaultHashBuilder, Equivalent};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, dispatcher};
 use tracing_subscriber::layer::Context;
@@ -46,13 +47,20 @@ impl LineKey {
     ///
     /// It fits [`sweep`](crate::LogThrottle::sweep) and [`drain`](crate::LogThrottle::drain): `throttle.drain(LineKey::tell)`.
     pub fn tell(&self, _class: ClassId, pending: Pending) {
-        companion::with_event(self.metadata, self, None, &pending, |event| {
+        companion::with_event(self.metadata, self.shown(), None, &pending, |event| {
             dispatcher::get_default(|dispatch| {
                 if dispatch.enabled(event.metadata()) {
                     dispatch.event(event);
                 }
             });
         });
+    }
+}
+
+impl LineKey {
+    /// What there is to show of it: nothing, if its events have none of the fields.
+    pub(super) fn shown(&self) -> Option<&dyn fmt::Display> {
+        (!self.text.is_empty()).then_some(self as &dyn fmt::Display)
     }
 }
 
@@ -77,14 +85,22 @@ impl Eq for LineKey {}
 
 impl Hash for LineKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (std::ptr::from_ref(self.metadata), &*self.text).hash(state);
+        state.write_u64(digest(self.metadata, &self.text));
     }
 }
 
 impl Hash for LineRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (std::ptr::from_ref(self.metadata), self.text).hash(state);
+        state.write_u64(digest(self.metadata, self.text));
     }
+}
+
+/// All that the throttle's hasher sees of a key: hashing the text by the standard one would cost more than the look-up.
+/// Seeded, so that whoever chooses the values cannot choose the digests.
+fn digest(metadata: &'static Metadata<'static>, text: &str) -> u64 {
+    static SEED: OnceLock<DefaultHashBuilder> = OnceLock::new();
+    let seed = SEED.get_or_init(DefaultHashBuilder::default);
+    seed.hash_one((std::ptr::from_ref(metadata), text))
 }
 
 impl Equivalent<LineKey> for LineRef<'_> {
@@ -230,7 +246,8 @@ struct Values<'a>(&'a mut String);
 
 impl Write for Values<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        if part.contains(SEPARATOR) {
+        // It is ASCII: a byte of it is the whole, and short values need no search machinery.
+        if part.bytes().any(|byte| byte == SEPARATOR as u8) {
             self.0.extend(part.split(SEPARATOR));
         } else {
             self.0.push_str(part);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::Clock;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -19,10 +19,10 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 pub use self::key::LineKey;
-use crate::{ClassId, Line, LogThrottle, Pending};
+use crate::{ClassId, HostClock, Line, LogThrottle, Pending};
 
 /// The throttle of a [`ThrottleLayer`]. Its classes are the levels: see `ClassId::from(Level)`.
-pub type LineThrottle<C = DefaultClock> = LogThrottle<LineKey, C>;
+pub type LineThrottle<C = HostClock> = LogThrottle<LineKey, C>;
 
 /// Sits around the layer that writes, and passes on one event per callsite and key in each window.
 ///
@@ -32,7 +32,7 @@ pub type LineThrottle<C = DefaultClock> = LogThrottle<LineKey, C>;
 /// message is no new line. The class is the level, for [`Builder::class_window`](crate::Builder::class_window).
 ///
 /// A layer cannot add to an event. What was held back is written as a line of its own just before the next one, with the
-/// target, level, file and line of the event and the fields `suppressed`, `since` and `key`. When trouble ends in silence,
+/// target, level, file and line of the event and the fields `suppressed`, `since` and, if it has one, `key`. When trouble ends in silence,
 /// the next event of any kind that is written brings the summary. For a program that may fall silent altogether, and for its
 /// end, call `throttle.sweep(LineKey::tell)` and `throttle.drain(LineKey::tell)`.
 ///
@@ -71,7 +71,7 @@ pub type LineThrottle<C = DefaultClock> = LogThrottle<LineKey, C>;
 /// });
 /// assert_eq!((throttle.totals().permitted, throttle.totals().reported), (1, 99));
 /// ```
-pub struct ThrottleLayer<L, C: Clock = DefaultClock> {
+pub struct ThrottleLayer<L, C: Clock = HostClock> {
     inner: L,
     throttle: Arc<LineThrottle<C>>,
     /// `None`: all.
@@ -150,7 +150,7 @@ impl<L, C: Clock> ThrottleLayer<L, C> {
         L: Layer<S>,
         S: Subscriber,
     {
-        let (now, due) = (self.throttle.core.now(), self.sweep_at.load(Relaxed));
+        let (now, due) = (self.throttle.core.lately(), self.sweep_at.load(Relaxed));
         let next = now.saturating_add(self.sweep_every);
         // Who moves the date sweeps; an event of the sink itself, inside of a sweep, finds it moved.
         if now < due
@@ -162,7 +162,7 @@ impl<L, C: Clock> ThrottleLayer<L, C> {
             return;
         }
         self.throttle.sweep(|key, _class, pending| {
-            companion::with_event(key.metadata(), key, None, &pending, |event| {
+            companion::with_event(key.metadata(), key.shown(), None, &pending, |event| {
                 self.inner.on_event(event, ctx.clone());
             });
         });
@@ -182,9 +182,16 @@ impl<L, C: Clock> ThrottleLayer<L, C> {
             since,
             folded_keys: line.folded_keys,
         };
-        companion::with_event(event.metadata(), key, Some(event), &pending, |companion| {
-            self.inner.on_event(companion, ctx.clone());
-        });
+        let shown = (!key.0.is_empty()).then_some(key as &dyn fmt::Display);
+        companion::with_event(
+            event.metadata(),
+            shown,
+            Some(event),
+            &pending,
+            |companion| {
+                self.inner.on_event(companion, ctx.clone());
+            },
+        );
     }
 }
 

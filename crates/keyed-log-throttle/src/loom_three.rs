@@ -1,0 +1,227 @@
+//! Three threads on one entry, in every interleaving there is: no bound on preemptions, but for two models that say so.
+//!
+//! That ends in time because nothing else is in the models: there is one shard, the sums are not loom's (they decide nothing),
+//! and threads share the world by references that are not loom's either. The numbers of interleavings are those that loom
+//! tried.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use governor::clock::FakeRelativeClock;
+use loom::model::Builder;
+use loom::thread::{self, JoinHandle};
+
+use crate::copies::TURN;
+use crate::core::Sums;
+use crate::entry::{Mark, Slot};
+use crate::loom_tests::{TestCore, W, new_slot};
+use crate::{LogThrottle, Totals};
+
+/// An entry, and the time as it is to threads that read it before and after the end of its window.
+struct World {
+    before: TestCore,
+    after: TestCore,
+    slot: Slot<()>,
+}
+
+impl World {
+    /// One line has been written, and one was held back.
+    fn new() -> Arc<Self> {
+        let core = |passed| {
+            let clock = FakeRelativeClock::default();
+            let core = TestCore::new(W, &[], clock.clone(), None);
+            clock.advance(passed);
+            core
+        };
+        let world = Self {
+            before: core(Duration::ZERO),
+            after: core(W),
+            slot: new_slot(),
+        };
+        assert_eq!((world.early(), world.early()), (Some(0), None));
+        Arc::new(world)
+    }
+
+    fn early(&self) -> Option<u64> {
+        let line = self.before.check(&self.slot, Mark::of(0));
+        line.map(|line| line.suppressed)
+    }
+
+    fn late(&self) -> Option<u64> {
+        let line = self.after.check(&self.slot, Mark::of(0));
+        line.map(|line| line.suppressed)
+    }
+
+    /// After three more checks.
+    fn assert_one_line_and_all_counted(&self, lines: [Option<u64>; 3]) {
+        assert_eq!(lines.iter().flatten().count(), 1, "{lines:?}");
+        let both = [&self.before.sums, &self.after.sums];
+        let sum = |of: fn(&Sums) -> u64| both.map(of).iter().sum::<u64>();
+        let permitted = sum(|sums| sums.permitted.load(Relaxed));
+        let reported = sum(|sums| sums.reported.load(Relaxed));
+        assert_eq!(reported, lines.iter().flatten().sum::<u64>());
+        assert_eq!(permitted, 2);
+        assert_eq!(permitted + reported + self.slot.pending(), 5);
+    }
+}
+
+/// Some 65,000 interleavings.
+#[test]
+fn loom_of_two_checks_at_a_window_s_end_one_gives_a_line_beside_one_that_read_the_clock_before() {
+    loom::model(|| {
+        let world = World::new();
+        let others = [beside(&world, World::late), beside(&world, World::early)];
+        let mine = world.late();
+        let [one, two] = others.map(|other| other.join().unwrap());
+        assert!(two.is_none());
+        world.assert_one_line_and_all_counted([mine, one, two]);
+    });
+}
+
+/// Bounded: without a bound there are some 228,000 interleavings, which took half a minute and more.
+#[test]
+fn loom_of_three_checks_at_a_window_s_end_one_gives_a_line_and_none_is_uncounted() {
+    bounded(|| {
+        let world = World::new();
+        let others = [(); 2].map(|()| beside(&world, World::late));
+        let mine = world.late();
+        let [one, two] = others.map(|other| other.join().unwrap());
+        world.assert_one_line_and_all_counted([mine, one, two]);
+    });
+}
+
+type Throttle = LogThrottle<u8, FakeRelativeClock, BuildHasherDefault<DefaultHasher>>;
+
+/// The one key.
+const KEY: &u8 = &7;
+
+fn throttle() -> Arc<Throttle> {
+    let builder = LogThrottle::builder()
+        .clock(FakeRelativeClock::default())
+        .hasher(BuildHasherDefault::default())
+        .window(W)
+        .capacity(1);
+    Arc::new(builder.build())
+}
+
+fn check(throttle: &Throttle) -> bool {
+    throttle.check(KEY, 0).is_some()
+}
+
+/// `act` reads the other copy of the table.
+fn by_the_other_copy<R>(act: impl FnOnce() -> R) -> R {
+    TURN.with(|turn| turn.set(1));
+    act()
+}
+
+/// What a sweep does that read the clock when the window was over and the incident forgotten. The others read it before.
+fn evict(throttle: &Throttle) {
+    let window = throttle.window(0).as_nanos() as u64;
+    throttle.evict_idle(100 * window);
+}
+
+fn drain(throttle: &Throttle) -> u64 {
+    let mut told = 0;
+    throttle.drain(|_, _, pending| told += pending.suppressed);
+    told
+}
+
+fn assert_all_counted(throttle: &Throttle, observed: u64) -> Totals {
+    let totals = throttle.totals();
+    assert_eq!(totals.observed, observed, "{totals:?}");
+    assert!(totals.is_conserved(), "{totals:?}");
+    totals
+}
+
+/// 500 interleavings.
+#[test]
+fn loom_a_check_a_drain_and_an_eviction_lose_nothing() {
+    loom::model(|| {
+        let throttle = throttle();
+        assert!(check(&throttle) && !check(&throttle));
+        let sweep = beside(&throttle, evict);
+        let drainer = beside(&throttle, |throttle| by_the_other_copy(|| drain(throttle)));
+        let again = check(&throttle);
+        sweep.join().unwrap();
+        let told = drainer.join().unwrap();
+        let totals = assert_all_counted(&throttle, 3);
+        assert_eq!(totals.reported, told);
+        // A second line in one window: only by an entry that is new.
+        assert!(!again || totals.evicted == 1);
+    });
+}
+
+/// 500 interleavings.
+#[test]
+fn loom_a_count_that_is_given_back_is_not_evicted_meanwhile() {
+    loom::model(|| {
+        let throttle = throttle();
+        assert!(check(&throttle) && !check(&throttle));
+        let sweep = beside(&throttle, evict);
+        // A drain whose callback panics.
+        let failing = beside(&throttle, |throttle| {
+            for slot in throttle.shards.collect(|slot| slot.pending() > 0) {
+                let taken = throttle.core.report(&slot);
+                throttle.core.give_back(&slot, taken);
+            }
+        });
+        by_the_other_copy(|| check(&throttle));
+        sweep.join().unwrap();
+        failing.join().unwrap();
+        let totals = assert_all_counted(&throttle, 3);
+        assert_eq!((totals.permitted, totals.pending), (1, 2), "{totals:?}");
+    });
+}
+
+/// 10 600 interleavings.
+#[test]
+fn loom_a_handle_a_check_by_key_and_an_eviction_lose_nothing() {
+    loom::model(|| {
+        let throttle = throttle();
+        let handle = throttle.handle(KEY, 0);
+        let sweep = beside(&throttle, evict);
+        let by_key = beside(&throttle, |throttle| by_the_other_copy(|| check(throttle)));
+        let mine = handle.check().is_some();
+        drop(handle);
+        sweep.join().unwrap();
+        let other = by_key.join().unwrap();
+        let totals = assert_all_counted(&throttle, 2);
+        assert!(mine || other);
+        // Both: only if the entry went between them, which no handle held then.
+        assert!(!(mine && other) || totals.evicted == 1);
+    });
+}
+
+/// Bounded: there are two locks and a counter to take in turn, and 200 000 interleavings were not all.
+#[test]
+fn loom_three_that_bring_a_new_key_get_one_line() {
+    bounded(|| {
+        let throttle = throttle();
+        let others = [
+            beside(&throttle, check),
+            beside(&throttle, |throttle| by_the_other_copy(|| check(throttle))),
+        ];
+        let mine = check(&throttle);
+        let [one, two] = others.map(|other| other.join().unwrap());
+        assert_eq!([mine, one, two].iter().filter(|line| **line).count(), 1);
+        let totals = assert_all_counted(&throttle, 3);
+        assert_eq!((throttle.len(), totals.folded), (1, 0), "{totals:?}");
+    });
+}
+
+/// All interleavings with at most two preemptions.
+fn bounded(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(model);
+}
+
+fn beside<T: 'static, R: 'static>(
+    shared: &Arc<T>,
+    act: impl FnOnce(&T) -> R + 'static,
+) -> JoinHandle<R> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || act(&shared))
+}

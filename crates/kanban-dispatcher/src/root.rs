@@ -29,6 +29,8 @@ pub struct Root {
     hermes: PathBuf,
     /// Where every board's scratch directories are, instead of beside the board.
     workspaces: Option<PathBuf>,
+    /// The same of attachments.
+    attachments: Option<PathBuf>,
     /// The one board that is served.
     only: Option<Slug>,
 }
@@ -40,6 +42,7 @@ pub struct Board {
     db: PathBuf,
     home: PathBuf,
     workspaces: Option<PathBuf>,
+    attachments: Option<PathBuf>,
 }
 
 // ===== impl Slug =====
@@ -124,6 +127,7 @@ impl Root {
             hermes: kanban.clone(),
             kanban,
             workspaces: None,
+            attachments: None,
             only: None,
         }
     }
@@ -139,6 +143,13 @@ impl Root {
     #[must_use]
     pub fn with_workspaces(mut self, dir: impl Into<PathBuf>) -> Self {
         self.workspaces = Some(dir.into());
+        self
+    }
+
+    /// The same boards with all their attachments in `dir`, as `HERMES_KANBAN_ATTACHMENTS_ROOT` asks for.
+    #[must_use]
+    pub fn with_attachments(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.attachments = Some(dir.into());
         self
     }
 
@@ -190,6 +201,7 @@ impl Root {
             kanban: kanban.unwrap_or_else(|| hermes.clone()),
             hermes,
             workspaces: None,
+            attachments: None,
             only: None,
         })
     }
@@ -226,6 +238,7 @@ impl Root {
             db: dir.join("kanban.db"),
             home,
             workspaces: self.workspaces.clone(),
+            attachments: self.attachments.clone(),
         }
     }
 
@@ -326,7 +339,14 @@ impl Board {
         self.workspaces.clone().unwrap_or_else(beside)
     }
 
-    /// Whether they are somewhere else than beside the board.
+    /// Files that belong to this board's tasks, a directory for each.
+    #[must_use]
+    pub fn attachments_dir(&self) -> PathBuf {
+        let beside = || self.home.join("attachments");
+        self.attachments.clone().unwrap_or_else(beside)
+    }
+
+    /// Whether the scratch directories are somewhere else than beside the board.
     pub(crate) fn has_workspaces_elsewhere(&self) -> bool {
         self.workspaces.is_some()
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use kanban_dispatcher::{Complete, NewTask};
+use kanban_dispatcher::{Complete, ErrorKind, NewTask};
 use support::{Fleet, Result, task};
 
 /// A task with a scratch directory that has something in it, as a worker leaves it.
@@ -40,7 +40,7 @@ fn a_done_tasks_scratch_directory_is_removed_and_no_other() -> Result {
     let fleet = Fleet::new()?;
     let (id, dir) = worked(&fleet, &[])?;
     let (_, other) = worked(&fleet, &[])?;
-    let kept = fleet.path().join("kept");
+    let kept = fleet.board("alpha")?.workspaces_dir().join("kept");
     fs::create_dir(&kept)?;
     let named = fleet.store("alpha")?.create(&task(0))?;
     works_in(&fleet, &named, &kept)?;
@@ -130,5 +130,67 @@ fn nothing_outside_the_boards_own_directory_is_ever_removed() -> Result {
             path.display()
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_named_file_that_cannot_be_kept_keeps_the_task_open_and_everything_in_its_place() -> Result {
+    let fleet = Fleet::new()?;
+    let (id, dir) = worked(&fleet, &[])?;
+    fs::write(dir.join("large"), vec![0; 25 * 1024 * 1024 + 1])?;
+    let attachments = fleet.board("alpha")?.attachments_dir();
+    let named = |names: &[&str]| -> Complete {
+        let names: Vec<_> = names
+            .iter()
+            .map(|name| dir.join(name).display().to_string())
+            .collect();
+        let mut done = Complete::default();
+        done.metadata.insert("artifacts".to_owned(), names.into());
+        done
+    };
+    let mut store = fleet.store("alpha")?;
+    for names in [
+        ["deep/file", "gone"],
+        ["deep/file", "deep"],
+        ["deep/file", "large"],
+    ] {
+        let error = store.complete(&id, &named(&names)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.chain().contains(names[1]), "{error}");
+    }
+    // And what the board refuses leaves no copy either.
+    let stale = Complete {
+        run: Some(99),
+        ..named(&["deep/file"])
+    };
+    assert_eq!(
+        store.complete(&id, &stale).unwrap_err().kind(),
+        ErrorKind::Refused
+    );
+    assert_eq!(store.show(&id)?.task.status, "ready");
+    assert!(dir.join("deep/file").exists() && !attachments.join(&id).exists());
+    assert_eq!(store.show(&id)?.events.len(), 1);
+
+    store.complete(&id, &named(&["deep/file"]))?;
+    assert_eq!(
+        fs::read_to_string(attachments.join(&id).join("file"))?,
+        "work"
+    );
+    assert!(!dir.exists());
+    Ok(())
+}
+
+#[test]
+fn a_board_is_no_file_to_be_copied() -> Result {
+    let fleet = Fleet::new()?;
+    let (id, dir) = worked(&fleet, &[])?;
+    // By another name of the same file: to open and close it would drop this process's locks on it.
+    fs::hard_link(fleet.db("alpha")?, dir.join("copy.db"))?;
+    let mut done = Complete::default();
+    let path = dir.join("copy.db").display().to_string();
+    done.metadata
+        .insert("artifacts".to_owned(), vec![path].into());
+    let error = fleet.store("alpha")?.complete(&id, &done).unwrap_err();
+    assert!(error.chain().contains("no file to be copied"), "{error}");
     Ok(())
 }

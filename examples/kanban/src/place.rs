@@ -34,6 +34,10 @@ impl Place {
             Some(dir) => root.with_workspaces(absolute(&expand_home(&dir))?),
             None => root,
         };
+        let root = match variable("HERMES_KANBAN_ATTACHMENTS_ROOT") {
+            Some(dir) => root.with_attachments(absolute(&expand_home(&dir))?),
+            None => root,
+        };
         Ok(Self {
             root,
             clock: Clock::system(),

@@ -186,6 +186,9 @@ fn page(detail: &Detail, board: &Slug, now: i64) -> String {
     );
     fact("error", task.last_failure_error.as_deref());
     fact("result", task.result.as_deref());
+    fact("workspace", task.workspace_path.as_deref());
+    fact("branch", task.branch_name.as_deref());
+    fact("skills", Some(&task.skills.join(" ")));
     if let Some(body) = task.body.as_ref().filter(|body| !body.is_empty()) {
         lines.extend([String::new(), plain_lines(body)]);
     }

@@ -50,7 +50,8 @@ fn another_repository_in_the_environment_leads_nobody_astray() -> Result {
     assert_eq!(house.say_with(&vars, &["tick"])?.code, Some(0));
     house.worker(&id)?;
     let tree = house.beside("repo/.worktrees").join(&id);
-    assert!(tree.join(".git").is_file(), "{:?}", house.show(&id)?);
+    let of = fs::read_to_string(tree.join(".git"))?;
+    assert!(of.contains("/repo/.git/worktrees/"), "{of}");
     let show = house.show(&id)?;
     assert_eq!(show["task"]["branch_name"], "fix/it");
     // What was worked on there outlives the task.

@@ -4,6 +4,7 @@
 //! Where we differ on purpose, the step says so, and why.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -14,7 +15,7 @@ use super::house::{House, Result, Said};
 const ANN: [(&str, &str); 1] = [("HERMES_PROFILE", "ann")];
 
 /// What the two programs are compared by.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("tasks", "SELECT * FROM tasks ORDER BY title, id"),
     ("links", "SELECT * FROM task_links"),
     (
@@ -26,6 +27,7 @@ const TABLES: [(&str, &str); 5] = [
         "SELECT task_id, run_id, kind, payload, created_at FROM task_events ORDER BY id",
     ),
     ("runs", "SELECT * FROM task_runs ORDER BY id"),
+    ("attachments", "SELECT * FROM task_attachments ORDER BY id"),
 ];
 
 /// Two copies of one board, and a program on each.
@@ -57,11 +59,15 @@ impl Pair {
         }
         let db = peers.board("default").open()?;
         db.execute_batch(sql)?;
-        let copy = ours.board("default").db;
-        db.execute("VACUUM INTO ?1", [copy.to_str()])?;
-        ours.board("default")
-            .open()?
-            .pragma_update(None, "journal_mode", "wal")?;
+        db.execute("VACUUM INTO ?1", [ours.board("default").db.to_str()])?;
+        drop(db);
+        let copy = ours.board("default").open()?;
+        copy.pragma_update(None, "journal_mode", "wal")?;
+        // Each has its directories in its own installation.
+        let dirs = [&peers, &ours].map(|house| house.root().to_string_lossy().into_owned());
+        let moved = "UPDATE tasks SET workspace_path = replace(workspace_path, ?1, ?2)";
+        copy.execute(moved, dirs)?;
+        drop(copy);
         let pair = Self {
             peers,
             ours,
@@ -147,6 +153,9 @@ fn normal(board: &Board, ids: &BTreeMap<String, String>, but: &[&str]) -> Result
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         names.insert(text("id"), text("title"));
     }
+    // Below the root of its installation lies the board.
+    let house = board.db.ancestors().nth(2).ok_or("no directory")?;
+    names.insert(house.to_string_lossy().into_owned(), "HOUSE".to_owned());
     let mut found = json!({});
     for (table, sql) in TABLES {
         let mut kept = Vec::new();
@@ -386,6 +395,68 @@ fn tasks_change_hands_alike() -> Result {
 }
 
 #[test]
+fn files_that_a_finished_task_names_are_kept_alike() -> Result {
+    let mut pair = Pair::made_by(&["create work", "claim {work}", "create bare"], "")?;
+    let id = pair.ids["work"].clone();
+    let dir = |house: &House| house.root().join("kanban/workspaces").join(&id);
+    for house in [&pair.peers, &pair.ours] {
+        let (dir, path) = (dir(house), dir(house).to_string_lossy().into_owned());
+        fs::create_dir_all(dir.join("out"))?;
+        fs::write(dir.join("out/report.txt"), "report")?;
+        fs::write(dir.join("report.txt"), "another")?;
+        fs::write(dir.join("said.md"), "said")?;
+        let sql = "UPDATE tasks SET workspace_path = ?1 WHERE id = ?2";
+        house.board("default").open()?.execute(sql, [&path, &id])?;
+    }
+    pair.same("before", &[])?;
+    let words = |house: &House| {
+        let at = |name: &str| dir(house).join(name).to_string_lossy().into_owned();
+        let named = [
+            at("out/report.txt"),
+            at("report.txt"),
+            "/elsewhere/x".to_owned(),
+        ];
+        let summary = format!("see `{}`, and t_00000000 with {id}.", at("said.md"));
+        [
+            summary,
+            json!({ "artifacts": named, "pages": 3 }).to_string(),
+        ]
+    };
+    let [summary, metadata] = words(&pair.peers);
+    let args = [
+        "complete",
+        &id,
+        "--summary",
+        &summary,
+        "--metadata",
+        &metadata,
+    ];
+    pair.peer.done(&args)?;
+    let [summary, metadata] = words(&pair.ours);
+    let args = [
+        "complete",
+        &id,
+        "--summary",
+        &summary,
+        "--metadata",
+        &metadata,
+    ];
+    pair.ours.kanban_ok(&args)?;
+    pair.same("the completion", &[])?;
+    for house in [&pair.peers, &pair.ours] {
+        let kept = house.root().join("kanban/attachments").join(&id);
+        let text = |name: &str| fs::read_to_string(kept.join(name));
+        assert_eq!(
+            (text("report.txt")?.as_str(), text("report_1.txt")?.as_str()),
+            ("report", "another")
+        );
+        assert_eq!(text("said.md")?, "said");
+        assert!(!dir(house).exists());
+    }
+    Ok(())
+}
+
+#[test]
 fn a_stale_attempt_is_refused_and_leaves_nothing_behind() -> Result {
     let mut pair = Pair::made_by(
         &[
@@ -479,7 +550,10 @@ fn show_says_all_that_the_peers_says_and_the_same() -> Result {
     )?;
     for title in ["first", "next"] {
         let id = pair.ids[title].clone();
-        let theirs: Value = serde_json::from_str(&pair.peer.done(&["show", &id, "--json"])?)?;
+        let dir = |house: &House| house.root().to_string_lossy().into_owned();
+        let said = pair.peer.done(&["show", &id, "--json"])?;
+        let theirs: Value =
+            serde_json::from_str(&said.replace(&dir(&pair.peers), &dir(&pair.ours)))?;
         let ours = pair.ours.kanban_ok(&["show", &id, "--json"])?.json()?;
         holds(&ours, &theirs, title);
     }

@@ -1,10 +1,12 @@
 //! Saying that a task is done.
 
+use rusqlite::Transaction;
 use serde_json::{Map, Value};
 
 use super::super::event::{self, Payload, RunEnd};
 use super::super::store::Store;
-use super::{Asked, Result, first_line, promote, scratch};
+use super::artifacts::Kept;
+use super::{Asked, Result, first_line, promote, scratch, status};
 
 /// How a task was done.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,7 +24,8 @@ pub struct Complete {
 impl Store {
     /// running, ready or blocked -> done; children whose parents have all ended become ready. Then its scratch directory is
     /// removed, and those of its parents that waited for it: each only inside the board's own directory for them, and only
-    /// when no open task needs it.
+    /// when no open task needs it. Files in it that `metadata` lists as `artifacts`, or that the words name, are kept as the
+    /// task's attachments; if one cannot be, the task is not done.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound); [`ErrorKind::Refused`](crate::ErrorKind::Refused) for another
@@ -45,6 +48,8 @@ impl Store {
     /// ```
     pub fn complete(&mut self, id: &str, done: &Complete) -> Result {
         let summary = done.summary.as_deref().or(done.result.as_deref());
+        // Files first: the transaction waits for nobody's disk. What it refuses is removed again.
+        let kept = Kept::of(self, id, done)?;
         let unneeded = self.write(|tx, now| {
             let asked = Asked {
                 verb: "complete",
@@ -58,9 +63,10 @@ impl Store {
                  consecutive_failures = 0, last_failure_error = NULL WHERE id = ?1",
                 (id, &done.result, now),
             )?;
-            let metadata = Payload::from_map(done.metadata.clone());
+            kept.record(tx, id, now)?;
+            let metadata = Payload::from_map(kept.metadata.clone());
             let has_words =
-                summary.is_some_and(|text| !text.is_empty()) || !done.metadata.is_empty();
+                summary.is_some_and(|text| !text.is_empty()) || !kept.metadata.is_empty();
             let end = RunEnd {
                 status: "done",
                 outcome: "completed",
@@ -85,12 +91,46 @@ impl Store {
                 .map_or(0, |text| text.chars().count());
             let payload = Payload::new()
                 .with("result_len", result_len)
-                .with("summary", summary.and_then(first_line));
+                .with("summary", summary.and_then(first_line))
+                .with_some("artifacts", kept.artifacts());
             event::append(tx, id, "completed", &payload, run, now)?;
+            let phantoms = phantoms(tx, done)?;
+            if !phantoms.is_empty() {
+                let payload = Payload::new()
+                    .with("phantom_refs", phantoms)
+                    .with("source", "completion_summary");
+                event::append(tx, id, "suspected_hallucinated_references", &payload, run, now)?;
+            }
             promote(tx, now)?;
             scratch::unneeded(tx, id)
         })?;
+        kept.stay();
         scratch::remove(self.board(), &unneeded);
         Ok(())
     }
+}
+
+/// The ids that a completion's words name and that no task has, each once.
+fn phantoms(tx: &Transaction<'_>, done: &Complete) -> Result<Vec<String>> {
+    let mut found: Vec<String> = Vec::new();
+    for text in [&done.summary, &done.result].into_iter().flatten() {
+        for id in ids(text) {
+            if !found.iter().any(|known| known == id) && status(tx, id)?.is_none() {
+                found.push(id.to_owned());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Every word of a text that looks like a task's id.
+fn ids(text: &str) -> impl Iterator<Item = &str> {
+    const DIGITS_MIN: usize = 8;
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| {
+        word.strip_prefix("t_").is_some_and(|digits| {
+            let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            digits.len() >= DIGITS_MIN && digits.bytes().all(is_digit)
+        })
+    })
 }

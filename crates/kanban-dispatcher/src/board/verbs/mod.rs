@@ -2,6 +2,7 @@
 //! processes are touched after it, if at all.
 
 mod archive;
+mod artifacts;
 mod assign;
 mod block;
 mod comment;

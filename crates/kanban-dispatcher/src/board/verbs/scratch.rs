@@ -1,7 +1,7 @@
 //! Removing scratch directories that nobody needs any more.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
 
@@ -15,8 +15,8 @@ pub(super) fn unneeded(tx: &Transaction<'_>, id: &str) -> Result<Vec<PathBuf>> {
     let mut statement = tx.prepare_cached(&format!(
         "SELECT t.workspace_path FROM tasks t WHERE t.workspace_kind = 'scratch' AND t.workspace_path <> '' \
          AND (t.id = ?1 OR t.id IN (SELECT parent_id FROM task_links WHERE child_id = ?1)) \
-         AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.{OPEN} AND ( \
-           o.id = t.id OR o.id IN (SELECT child_id FROM task_links WHERE parent_id = t.id)))"
+         AND NOT EXISTS (SELECT 1 FROM tasks o JOIN task_links l ON l.child_id = o.id \
+         WHERE l.parent_id = t.id AND o.{OPEN})"
     ))?;
     let rows = statement.query_map([id], |row| value::exact(row, 0))?;
     let mut paths: Vec<PathBuf> = Vec::new();
@@ -34,7 +34,7 @@ pub(super) fn unneeded(tx: &Transaction<'_>, id: &str) -> Result<Vec<PathBuf>> {
         let Some(used) = value::shown(row, 0)?.map(PathBuf::from) else {
             continue;
         };
-        // Also one that works further in, or around it.
+        // Also one that works further in, or around it; and an open parent, which is at its own.
         paths.retain(|path| !used.starts_with(path) && !path.starts_with(&used));
     }
     Ok(paths)
@@ -43,16 +43,16 @@ pub(super) fn unneeded(tx: &Transaction<'_>, id: &str) -> Result<Vec<PathBuf>> {
 /// Removes them, each only if it lies inside the board's own directory for them. One that cannot be removed stays: the task is
 /// done all the same.
 pub(super) fn remove(board: &Board, paths: &[PathBuf]) {
-    let Ok(root) = board.workspaces_dir().canonicalize() else {
-        return;
-    };
-    for path in paths.iter().filter(|path| path.is_absolute()) {
-        // Where it really is, so that a link leads nowhere else.
-        let Ok(path) = path.canonicalize() else {
-            continue;
-        };
-        if path != root && path.starts_with(&root) {
+    for path in paths {
+        if let Some(path) = inside(board, path) {
             let _ = fs::remove_dir_all(path);
         }
     }
+}
+
+/// Where a directory really is, so that a link leads nowhere else, if that is inside the board's own directory for them.
+pub(super) fn inside(board: &Board, path: &Path) -> Option<PathBuf> {
+    let root = board.workspaces_dir().canonicalize().ok()?;
+    let path = path.is_absolute().then(|| path.canonicalize().ok())??;
+    (path != root && path.starts_with(&root)).then_some(path)
 }

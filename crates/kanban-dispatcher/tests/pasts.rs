@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use kanban_dispatcher::{Config, Dispatcher, HeldReason};
-use support::{Fleet, LONG, Result, connect, outcomes, script, until, value};
+use support::{Fleet, LONG, Result, START, connect, outcomes, script, until, value};
 
 /// A fleet with one task, and a dispatcher whose workers run `text`.
 fn one(text: &str, change: impl FnOnce(&mut Config)) -> Result<(Fleet, String, Dispatcher)> {
@@ -75,6 +75,35 @@ fn a_task_that_was_given_up_is_probed_once_after_the_cool_down_and_later_each_ti
 }
 
 #[test]
+fn what_was_given_up_before_a_completion_or_a_persons_word_is_forgotten() -> Result {
+    for (history, waits) in [
+        ("gave_up gave_up gave_up", 400),
+        ("gave_up gave_up completed gave_up", 100),
+        ("gave_up blocked unblocked gave_up gave_up", 200),
+        ("gave_up blocked unblocked blocked unblocked gave_up", 100),
+    ] {
+        let (fleet, id, mut dispatcher) = one("exec sleep 120", |config| {
+            config.give_up_cooldown_seconds = 100
+        })?;
+        fleet.sql(
+            "alpha",
+            "UPDATE tasks SET status = 'blocked', consecutive_failures = 2",
+        )?;
+        for kind in history.split(' ') {
+            let sql = format!(
+                "INSERT INTO task_events (task_id, kind, created_at) VALUES ('{id}', '{kind}', {START})"
+            );
+            fleet.sql("alpha", &sql)?;
+        }
+        fleet.advance(waits - 1);
+        assert_eq!(dispatcher.tick().started(), 0, "{history}");
+        fleet.advance(1);
+        assert_eq!(dispatcher.tick().started(), 1, "{history}");
+    }
+    Ok(())
+}
+
+#[test]
 fn without_a_cool_down_given_up_is_given_up() -> Result {
     let (fleet, id, mut dispatcher) = one("exit 3", |_| ())?;
     settle(&fleet, &mut dispatcher, &id, "blocked")?;
@@ -101,7 +130,7 @@ fn a_reason_is_told_once_however_long_it_holds_and_again_for_the_next_attempt() 
 
 #[test]
 fn nobodys_task_is_given_to_whom_the_settings_name_and_started() -> Result {
-    let (fleet, id, mut dispatcher) = one("sleep 120", |config| {
+    let (fleet, id, mut dispatcher) = one("exec sleep 120", |config| {
         config.default_assignee = Some("tester".into())
     })?;
     fleet.sql("alpha", "UPDATE tasks SET assignee = NULL")?;

@@ -83,7 +83,8 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
     Ok(Task {
         status,
         assignee: field.text("assignee")?,
-        priority: field.number("priority")?.unwrap_or(0),
+        // Without one it comes last, as for the peer.
+        priority: field.number("priority")?.unwrap_or(i64::MIN),
         created_at: field.time("created_at").ok().flatten().unwrap_or(0),
         started_at: field.time("started_at")?,
         claim_lock: field.lock("claim_lock")?,

@@ -3,6 +3,8 @@
 
 mod case;
 mod differences;
+mod draw;
+mod explain;
 mod lives;
 mod scenes;
 mod seed;
@@ -15,10 +17,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use self::case::{Flavour, Now, Task};
-use self::differences::{Case, DIFFERENCES, Shown};
+use self::case::{Now, Task};
+use self::differences::{DIFFERENCES, Shown};
+use self::draw::Flavour;
+use self::explain::Case;
 use self::seed::Seed;
-use self::seen::Seen;
+use self::seen::{Seen, Whole};
 use self::tick::{Both, Pair};
 use super::house::Result;
 
@@ -189,6 +193,20 @@ fn compare(
         wrong.push(format!(
             "other tables: {} {}",
             both.peers.rest, both.ours.rest
+        ));
+    }
+    let both_claimed = |one: &Whole, other: &Whole| -> Vec<String> {
+        let claimed = one.claimed.iter();
+        claimed
+            .filter(|id| other.claimed.contains(id))
+            .cloned()
+            .collect()
+    };
+    let order = both_claimed(&both.peers, &both.ours);
+    if order != both_claimed(&both.ours, &both.peers) {
+        wrong.push(format!(
+            "order of claims: {:?} {:?}",
+            both.peers.claimed, both.ours.claimed
         ));
     }
     for (id, ours) in &both.ours.tasks {

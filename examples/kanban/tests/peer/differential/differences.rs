@@ -1,6 +1,6 @@
 //! Where we differ from the peer on purpose: the one table, which the comparison uses and the documentation shows.
 
-use super::case::{Holder, Pid, Task};
+use super::explain::{self, Case};
 use super::seen::Seen;
 
 /// A difference, by name.
@@ -20,14 +20,6 @@ pub(super) enum Shown {
     By(&'static str),
 }
 
-/// One task of a board that both have ticked.
-pub(super) struct Case<'a> {
-    pub(super) task: &'a Task,
-    pub(super) ours: &'a Seen,
-    pub(super) now: i64,
-    pub(super) failure_limit: i64,
-}
-
 use Shown::{By, Drawn};
 
 pub(super) const DIFFERENCES: &[Difference] = &[
@@ -36,42 +28,42 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         peer: "takes our claims (`rs.HOST:`) for another host's and waits until they run out",
         ours: "judges them by what it knows of the process",
         why: "the prefix is there so that the peer neither judges nor signals our workers (decision 1)",
-        shown: Drawn(own_claims),
+        shown: Drawn(explain::own_claims),
     },
     Difference {
         name: "pid-only-kill",
         peer: "signals whatever has the recorded process id when a claim is silent, stale or out of time",
         ours: "leaves a process that is not proven ours alone, and the task with it",
         why: "a process id is used again, and then a stranger would be killed",
-        shown: Drawn(pid_only_kill),
+        shown: Drawn(explain::pid_only_kill),
     },
     Difference {
         name: "pid-used-again",
         peer: "takes any process with the recorded id for the worker",
         ours: "a process that started long after the attempt is not its worker: the worker is gone",
         why: "the task would stay running for ever behind a stranger",
-        shown: Drawn(pid_used_again),
+        shown: Drawn(explain::pid_used_again),
     },
     Difference {
         name: "old-heartbeat",
         peer: "counts an earlier attempt's sign of life against the present one",
         ours: "asks only for signs of life since the attempt began",
         why: "a healthy second attempt would be ended at its first renewal",
-        shown: Drawn(old_heartbeat),
+        shown: Drawn(explain::old_heartbeat),
     },
     Difference {
         name: "heartbeat-cleared",
         peer: "keeps the last sign of life when a task is claimed again",
         ours: "clears it at the claim",
         why: "or the peer would end our healthy worker by the age of somebody else's sign of life",
-        shown: Drawn(heartbeat_cleared),
+        shown: Drawn(explain::heartbeat_cleared),
     },
     Difference {
         name: "configured-limit",
         peer: "counts crashes and time-outs against 2, whatever `failure_limit` says",
         ours: "counts every failure against `failure_limit`",
         why: "the setting would mean start failures only",
-        shown: Drawn(configured_limit),
+        shown: Drawn(explain::configured_limit),
     },
     Difference {
         name: "shared-ends",
@@ -85,35 +77,35 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         peer: "stores the plain count when the breaker trips, and frees the task again in the same tick if that is below a limit",
         ours: "stores at least what either program compares with",
         why: "the breaker would have no effect",
-        shown: Drawn(counter_stored),
+        shown: Drawn(explain::counter_stored),
     },
     Difference {
         name: "path-of-a-failed-start",
         peer: "stores the workspace's path before it starts the worker",
         ours: "stores it with the worker's identity, so a start that failed leaves none",
         why: "until then nothing is known to work there",
-        shown: Drawn(path_of_a_failed_start),
+        shown: Drawn(explain::path_of_a_failed_start),
     },
     Difference {
         name: "gone-not-signalled",
         peer: "tells of a process that was gone already that it was asked to end",
         ours: "tells only that it is gone",
         why: "nothing was signalled",
-        shown: Drawn(gone_not_signalled),
+        shown: Drawn(explain::gone_not_signalled),
     },
     Difference {
         name: "pid-digits",
         peer: "reads the process id in `pid 429 ...` or `pid 403 ...` as a provider's refusal",
         ours: "passes over process ids and looks at the rest",
         why: "a crash would hold its task for ever",
-        shown: Drawn(pid_digits),
+        shown: Drawn(explain::pid_digits),
     },
     Difference {
         name: "blocker-auth-ends",
         peer: "holds a task whose last error speaks of permission or quota for ever",
         ours: "holds it for a time that doubles with each failure, then tries again; the breaker counts as always",
         why: "nothing else would ever end it",
-        shown: Drawn(blocker_auth_ends),
+        shown: Drawn(explain::blocker_auth_ends),
     },
     Difference {
         name: "reviews-leaked-run",
@@ -193,174 +185,6 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         shown: By("the_ends_of_workers_lead_to_what_they_should"),
     },
 ];
-
-// ===== the drawn ones =====
-
-fn began(task: &Task) -> Option<i64> {
-    task.attempt.or(task.started_at)
-}
-
-fn is_local(task: &Task) -> bool {
-    task.status == "running" && task.holder == Some(Holder::Peer)
-}
-
-fn has_stranger(case: &Case<'_>) -> bool {
-    is_local(case.task)
-        && case.task.pid == Pid::Live
-        && began(case.task).is_some_and(|at| at < case.now - 300)
-}
-
-/// Ours, wherever it is.
-fn take_ours(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let differs = peers != case.ours;
-    peers.clone_from(case.ours);
-    differs
-}
-
-fn own_claims(case: &Case<'_>, peers: &mut Seen) -> bool {
-    case.task.status == "running"
-        && case.task.holder == Some(Holder::Ours)
-        && take_ours(case, peers)
-}
-
-fn pid_only_kill(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let acted = ["reclaimed", "stale", "timed_out", "reclaim_deferred"]
-        .iter()
-        .any(|kind| peers.has(kind));
-    let is_left = case.ours.status() == "running"
-        && case
-            .ours
-            .kinds()
-            .iter()
-            .all(|kind| *kind == "claim_extended");
-    is_local(case.task) && case.task.pid == Pid::Live && acted && is_left && take_ours(case, peers)
-}
-
-fn pid_used_again(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let ended = ["reclaimed", "stale", "timed_out", "crashed"]
-        .iter()
-        .any(|kind| case.ours.has(kind));
-    has_stranger(case) && ended && take_ours(case, peers)
-}
-
-fn old_heartbeat(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let is_older = case
-        .task
-        .heartbeat
-        .zip(began(case.task))
-        .is_some_and(|(beat, began)| beat < began);
-    if !is_older || case.task.status != "running" {
-        return false;
-    }
-    let mut changed = false;
-    for event in &mut peers.events {
-        if let Some(stale) = event["payload"]
-            .get_mut("heartbeat_stale")
-            .filter(|stale| **stale == true)
-        {
-            *stale = false.into();
-            changed = true;
-        }
-    }
-    changed
-}
-
-fn heartbeat_cleared(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let claimed = case.ours.has("claimed") && case.ours.row["last_heartbeat_at"].is_null();
-    let kept = !peers.row["last_heartbeat_at"].is_null();
-    if claimed && kept && peers.has("claimed") {
-        peers.row["last_heartbeat_at"] = serde_json::Value::Null;
-    }
-    claimed && kept
-}
-
-fn configured_limit(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let counted = ["crashed", "timed_out"]
-        .iter()
-        .any(|kind| case.ours.has(kind));
-    let tripped = case.ours.status() == "blocked";
-    let as_set = tripped == (case.task.failures + 1 >= case.failure_limit);
-    case.failure_limit != 2
-        && case.task.max_retries.is_none()
-        && counted
-        && as_set
-        && take_ours(case, peers)
-}
-
-fn counter_stored(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let (count, peers_count) = (
-        case.ours.row["consecutive_failures"].as_i64(),
-        peers.row["consecutive_failures"].as_i64(),
-    );
-    if case.ours.status() != "blocked" || !case.ours.has("gave_up") || count <= peers_count {
-        return false;
-    }
-    peers.row["consecutive_failures"] = count.into();
-    true
-}
-
-fn pid_digits(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let only_digits = case
-        .task
-        .last_error
-        .is_some_and(|text| text.starts_with("pid 4"));
-    only_digits
-        && guarded(peers, "blocker_auth")
-        && !guarded(case.ours, "blocker_auth")
-        && take_ours(case, peers)
-}
-
-fn blocker_auth_ends(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let newest = case.task.past.iter().map(|past| past.ended_at).max();
-    let is_over = newest.is_none_or(|at| at <= case.now - 300);
-    is_over
-        && guarded(peers, "blocker_auth")
-        && !guarded(case.ours, "blocker_auth")
-        && take_ours(case, peers)
-}
-
-fn guarded(seen: &Seen, reason: &str) -> bool {
-    seen.events
-        .iter()
-        .any(|event| event["kind"] == "respawn_guarded" && event["payload"]["reason"] == reason)
-}
-
-fn path_of_a_failed_start(case: &Case<'_>, peers: &mut Seen) -> bool {
-    let failed = ["spawn_failed", "gave_up"]
-        .iter()
-        .any(|kind| case.ours.has(kind))
-        && case.ours.has("claimed");
-    let differs = peers.row["workspace_path"] != case.ours.row["workspace_path"];
-    if failed && differs {
-        peers.row["workspace_path"] = case.ours.row["workspace_path"].clone();
-    }
-    failed && differs
-}
-
-fn gone_not_signalled(case: &Case<'_>, peers: &mut Seen) -> bool {
-    if !is_local(case.task) || case.task.pid == Pid::None {
-        return false;
-    }
-    let told = peers
-        .events
-        .iter_mut()
-        .filter_map(|event| event["payload"].as_object_mut());
-    let stored = peers
-        .runs
-        .iter_mut()
-        .filter_map(|run| run["metadata"].as_object_mut());
-    let mut changed = false;
-    for payload in told.chain(stored) {
-        if payload
-            .get("termination_attempted")
-            .is_some_and(|attempted| *attempted == true)
-        {
-            payload["termination_attempted"] = false.into();
-            changed = true;
-        }
-    }
-    changed
-}
 
 // ===== as documentation =====
 

@@ -54,6 +54,8 @@ def main():
             children.append(pid)
             return pid
 
+        # By the environment, which it asks for every claim; its argument is for new ones only.
+        os.environ["HERMES_KANBAN_CLAIM_TTL_SECONDS"] = str(job["options"].pop("ttl_seconds", 900))
         wait_for(children)
         children.clear()
         error = None

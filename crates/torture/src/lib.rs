@@ -1,11 +1,13 @@
 //! Programs that try to break the dispatcher. What they find they read from the boards and from the workers' own files: never from
 //! anything that the dispatcher says.
 //!
+//! - [`chaos`]: three kinds of writers, a nemesis and a checker, for as long as one likes.
 //! - [`storm`]: SIGKILL at every moment between a claim and the worker's first step.
 //! - [`guard`]: the peer's processes, which lose each other's writes unless our daemon has the board open.
 //!
 //! `cargo xtask torture` builds and runs them; short runs are tests of the `kanban` program.
 
+pub mod chaos;
 pub mod guard;
 pub mod storm;
 

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use torture::Result;
+use torture::chaos::{self, Chaos, Dispatcher};
 use torture::guard::Guard;
 use torture::storm::{Findings, Storm};
 
@@ -18,19 +19,28 @@ const HELP: &str = "\
 Usage: torture storm --kanban PROGRAM [--kills N] [--seed S]   the gate: SIGKILL between claim and first step
        torture storm --control [--kills N] [--seed S]          the same without the gate: succeeds if it goes wrong
        torture guard --python PYTHON [--kanban PROGRAM] [--seconds N] [--processes N]
-                      the peer's processes on one board, beside our daemon or alone; alone, what comes of it is only told";
+                      the peer's processes on one board, beside our daemon or alone; alone, what comes of it is only told
+       torture chaos --kanban PROGRAM --python PYTHON [--seed S] [--minutes M | --seconds S] [--peer] [--ungated] [--write PAGE]
+                      everything at once, and a checker; then the same with the peer's dispatcher, or with ours without its gate";
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    // Before any role: workers inherit their dispatcher's.
+    if let [chaos::WORKER, dir, seed, ..] = &*words.iter().map(String::as_str).collect::<Vec<_>>() {
+        let seed = seed.parse().map_err(Into::into);
+        let done = seed.and_then(|seed| chaos::work(dir.as_ref(), seed));
+        return done.unwrap_or_else(|error| fail(&*error));
+    }
     match torture::play() {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
         Err(error) => return fail(&*error),
     }
-    let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["storm", options @ ..] => storm(options),
         ["guard", options @ ..] => guard(options),
+        ["chaos", options @ ..] => chaos_of(options),
         _ => {
             eprintln!("{HELP}");
             return ExitCode::from(2);
@@ -123,6 +133,92 @@ fn guard(options: &[&str]) -> Result {
         return Err("acknowledged writes are missing, or the board is damaged".into());
     }
     Ok(())
+}
+
+fn chaos_of(options: &[&str]) -> Result {
+    let Asked { ours, others, page } = asked(options)?;
+    let mut columns = vec![("`kanban run`", ours.run()?)];
+    told(&ours, &columns[0].1);
+    for (name, dispatcher) in others {
+        let other = Chaos {
+            dispatcher,
+            ..ours.clone()
+        };
+        let findings = other.run()?;
+        told(&other, &findings);
+        if dispatcher == Dispatcher::Ungated && findings.wrong() == 0 {
+            return Err("nothing was found without the gate: the chaos proves nothing".into());
+        }
+        columns.push((name, findings));
+    }
+    let minutes = ours.time.as_secs_f64() / 60.0;
+    let shown: Vec<_> = columns.iter().map(|(name, found)| (*name, found)).collect();
+    let table = chaos::render(ours.seed, minutes, &shown);
+    println!("\n{table}");
+    if let Some(page) = page {
+        let text = std::fs::read_to_string(&page)?;
+        std::fs::write(&page, chaos::page(&text, &table)?)?;
+    }
+    match &columns[0].1 {
+        found if found.wrong() > 0 => {
+            Err(format!("{} findings; the seed is {}", found.wrong(), ours.seed).into())
+        }
+        // Where nothing happens nothing goes wrong either.
+        found if found.starts < 20 => Err("hardly a worker was started".into()),
+        _ => Ok(()),
+    }
+}
+
+struct Asked {
+    ours: Chaos,
+    others: Vec<(&'static str, Dispatcher)>,
+    page: Option<PathBuf>,
+}
+
+fn asked(options: &[&str]) -> Result<Asked> {
+    let mut ours = Chaos {
+        seed: 1,
+        time: Duration::from_secs(60),
+        dispatcher: Dispatcher::Kanban,
+        kanban: PathBuf::from("kanban"),
+        python: PathBuf::from("python3"),
+    };
+    let (mut others, mut page, mut options) = (Vec::new(), None, options.iter());
+    while let Some(option) = options.next() {
+        let mut value = || {
+            options
+                .next()
+                .ok_or_else(|| format!("{option}: a value is missing"))
+        };
+        match *option {
+            "--peer" => others.push(("the peer's `dispatch_once`", Dispatcher::Peer)),
+            "--ungated" => others.push(("ours without its gate", Dispatcher::Ungated)),
+            "--kanban" => ours.kanban = PathBuf::from(value()?).canonicalize()?,
+            "--python" => ours.python = PathBuf::from(value()?),
+            "--seed" => ours.seed = value()?.parse()?,
+            "--minutes" => {
+                ours.time = Duration::try_from_secs_f64(value()?.parse::<f64>()? * 60.0)?
+            }
+            "--seconds" => ours.time = Duration::from_secs(value()?.parse()?),
+            "--write" => page = Some(PathBuf::from(value()?)),
+            other => return Err(format!("{other}: no such option").into()),
+        }
+    }
+    Ok(Asked { ours, others, page })
+}
+
+fn told(chaos: &Chaos, findings: &chaos::Findings) {
+    println!(
+        "{:?}: {} faults, {} workers, {} findings",
+        chaos.dispatcher,
+        findings.struck(),
+        findings.starts,
+        findings.wrong()
+    );
+    let (first, last) = findings.notes.split_at(findings.notes.len().min(60));
+    for note in first.iter().chain(last.last()) {
+        println!("  {note}");
+    }
 }
 
 fn print(storm: &Storm, findings: &Findings) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::run::{Done, cargo, run, stream, target};
-use crate::{bench, features, msrv, old_sqlite, package, packages, syscalls, test};
+use crate::{bench, features, msrv, old_sqlite, package, packages, syscalls, test, torture};
 
 type Step = fn() -> Done;
 
@@ -16,6 +16,7 @@ const STEPS: &[(&str, Step)] = &[
         ))
     }),
     ("tests", test::run),
+    ("torture", torture::brief),
     ("docs", docs),
     ("features", features::check),
     ("msrv", msrv::check),

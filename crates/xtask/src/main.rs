@@ -30,6 +30,9 @@ Usage: cargo xtask CHORE
   ci     what CI runs, in its order; ends with a table of the steps
   bench  measures all benches properly, about six minutes, and writes the tables into docs/benchmarks.md
 
+  torture --seed N [--minutes M | --seconds S] [--peer] [--ungated] [--write]
+         everything at once: writers, a nemesis and a checker; then the same with the peer's dispatcher, or ours without its
+         gate; --write puts ours and the peer's into docs/reliability.md
   torture storm [--kills N] [--seed S]
          kills the dispatcher between a claim and its worker's first step, again and again; then the same without the gate
   torture guard [--seconds N] [--processes N]

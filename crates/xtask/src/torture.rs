@@ -4,9 +4,17 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::peer::Peer;
-use crate::run::{Done, cargo, run, target};
+use crate::run::{Done, cargo, root, run, target};
 
-/// A storm and its control, or the peer's stress beside our daemon and without it.
+/// Short enough for every commit, and long enough for some hundred faults.
+const BRIEF: &[&str] = &["--seed", "4", "--seconds", "45"];
+
+/// The chaos as CI runs it.
+pub(crate) fn brief() -> Done {
+    run_one(BRIEF)
+}
+
+/// The chaos; a storm and its control; or the peer's stress beside our daemon and without it.
 pub(crate) fn run_one(words: &[&str]) -> Done {
     build()?;
     match words {
@@ -23,7 +31,8 @@ pub(crate) fn run_one(words: &[&str]) -> Done {
             alone.arg("--python").arg(&peer.python).args(options);
             run(alone)
         }
-        _ => Err("say `torture storm [--kills N] [--seed S]` or `torture guard [--seconds N] [--processes N]`".to_owned()),
+        [first, ..] if first.starts_with("--") => run(chaos(&Peer::ready()?, words)),
+        _ => Err("say `torture --seed N --minutes M`, `torture storm [--kills N] [--seed S]` or `torture guard [--seconds N] [--processes N]`".to_owned()),
     }
 }
 
@@ -42,6 +51,23 @@ fn guard(peer: &Peer, options: &[&str]) -> Command {
     guard.arg("--python").arg(&peer.python);
     guard.arg("--kanban").arg(program("kanban")).args(options);
     guard
+}
+
+/// `--write` puts the table into the page, with the peer's column beside ours.
+fn chaos(peer: &Peer, options: &[&str]) -> Command {
+    let mut chaos = torture("chaos");
+    chaos.arg("--kanban").arg(program("kanban"));
+    chaos.arg("--python").arg(&peer.python);
+    for option in options {
+        match *option {
+            "--write" => {
+                let page = root().join("docs/reliability.md");
+                chaos.args(["--peer", "--write"]).arg(page)
+            }
+            other => chaos.arg(other),
+        };
+    }
+    chaos
 }
 
 fn torture(what: &str) -> Command {

@@ -50,7 +50,7 @@ fn rest(task: &Task, policy: &Policy) -> i64 {
 }
 
 /// When what began at `at` and lasts so long ends, if it lasts. What began in the future was written before the clock was set back.
-fn lasting(at: i64, seconds: i64, now: i64) -> Option<i64> {
+pub(super) fn lasting(at: i64, seconds: i64, now: i64) -> Option<i64> {
     let end = at.saturating_add(seconds);
     (at <= now && end > now).then_some(end)
 }

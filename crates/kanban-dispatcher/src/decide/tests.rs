@@ -814,6 +814,16 @@ fn an_unproven_process_is_watched_and_never_stopped() {
         (decision.transitions.len(), decision.next_due),
         (0, Some(NOW + 1))
     );
+    // A start in the future was written before the clock was set back: the grace does not last until then.
+    let fresh = Task {
+        started_at: Some(NOW + 18_000),
+        max_runtime: None,
+        ..peers(NOW + 18_900)
+    };
+    assert!(matches!(
+        failure(&one(fresh, there(false))).cause,
+        Cause::Crashed(End::Unknown)
+    ));
 }
 
 // ===== rows and starts =====

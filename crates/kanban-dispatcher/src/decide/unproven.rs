@@ -2,6 +2,7 @@
 //! signalled.
 
 use super::Decision;
+use super::guard::lasting;
 use super::running::{Gone, fail, give_back_stale, release, runtime, stale_at};
 use crate::policy::Policy;
 use crate::transition::{Cause, Transition};
@@ -52,22 +53,26 @@ fn is_over(
 ) -> bool {
     let grace_ends = task
         .started_at
-        .map_or(i64::MIN, |at| at.saturating_add(policy.crash_grace));
+        .and_then(|at| lasting(at, policy.crash_grace, now));
     let overdue = runtime(task, now).filter(|(elapsed, limit)| elapsed >= limit);
-    let (cause, error) = if now >= grace_ends {
-        let pid = task.worker_pid.unwrap_or_default();
-        let cause = Cause::Crashed(End::Unknown);
-        (cause, format!("pid {pid} not alive"))
-    } else if let Some((elapsed, limit)) = overdue {
-        let cause = Cause::TimedOut {
-            elapsed,
-            limit,
-            sigkill: false,
-        };
-        (cause, format!("elapsed {elapsed}s > limit {limit}s"))
-    } else {
-        decision.due(grace_ends);
-        return false;
+    let (cause, error) = match (grace_ends, overdue) {
+        (None, _) => {
+            let pid = task.worker_pid.unwrap_or_default();
+            let cause = Cause::Crashed(End::Unknown);
+            (cause, format!("pid {pid} not alive"))
+        }
+        (_, Some((elapsed, limit))) => {
+            let cause = Cause::TimedOut {
+                elapsed,
+                limit,
+                sigkill: false,
+            };
+            (cause, format!("elapsed {elapsed}s > limit {limit}s"))
+        }
+        (Some(grace_ends), None) => {
+            decision.due(grace_ends);
+            return false;
+        }
     };
     fail(task, lock, cause, error, policy, None, now, decision);
     true

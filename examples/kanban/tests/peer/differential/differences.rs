@@ -151,7 +151,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "times-to-come",
-        peer: "lets an end that lies in the future hold a task until then",
+        peer: "lets an end or a start that lies in the future hold a task until then",
         ours: "takes it for over: it was written before the clock was set back",
         why: "a rest is never longer than its setting",
         shown: By("what_was_written_before_the_clock_was_set_back_holds_nothing"),

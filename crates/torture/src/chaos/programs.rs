@@ -66,7 +66,9 @@ impl Writer for Cli {
                 "--run",
                 &run,
             ],
-            What::Created | What::Commented | What::Reclaimed => return Ok(false),
+            What::Commented => vec!["comment", deed.task, deed.token],
+            What::Reclaimed => vec!["reclaim", deed.task, "--reason", deed.token],
+            What::Created => return Ok(false),
         };
         Ok(self.run(at, &words)?.is_some())
     }

@@ -85,6 +85,18 @@ impl Clock {
         }
     }
 
+    /// Time since the machine was started, which start times of processes count from; a manual clock knows no processes.
+    pub(crate) fn since_boot(&self) -> Option<Duration> {
+        match &self.0 {
+            Source::System { .. } => {
+                let text = std::fs::read_to_string("/proc/uptime").ok()?;
+                let seconds = text.split_ascii_whitespace().next()?.parse().ok()?;
+                Duration::try_from_secs_f64(seconds).ok()
+            }
+            Source::Manual(_) => None,
+        }
+    }
+
     /// Moves a manual clock on; a system clock ignores it.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {

@@ -201,7 +201,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let mut view = observe(db)?;
     refusals.set_aside(&mut view, tick.monotonic);
     site.workers
-        .rebase(slug, &mut view, tick.now, tick.monotonic);
+        .rebase(slug, &mut view, tick.now, &site.clock, tick.monotonic);
     let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
     let processes = site.workers.processes(slug, &view, &local);
     site.workers

@@ -1,6 +1,7 @@
 //! Who a process is: a pid alone is not an identity, since ids are used again.
 
 use std::fs;
+use std::time::Duration;
 
 /// A process for certain: its id, when it started, and in which boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,12 @@ impl Identity {
     /// Whether this very process still runs; a zombie does not.
     pub(crate) fn is_alive(&self) -> bool {
         stat(self.pid).is_some_and(|(state, start)| start == self.start && is_running(state))
+    }
+
+    /// How old it is, in seconds, so long after the machine was started; a clock that can be set is not asked.
+    pub(crate) fn age(&self, since_boot: Duration) -> i64 {
+        let started = self.start / rustix::param::clock_ticks_per_second();
+        i64::try_from(since_boot.as_secs().saturating_sub(started)).unwrap_or(i64::MAX)
     }
 }
 
@@ -111,6 +118,17 @@ mod tests {
             .is_alive()
         );
         assert!(!pid_exists(0) && !pid_exists(-1) && !pid_exists(i64::MAX));
+    }
+
+    #[test]
+    fn a_process_is_as_old_as_the_boot_says() {
+        let start = 100 * rustix::param::clock_ticks_per_second();
+        let old = Identity { pid: 1, start };
+        assert_eq!(old.age(Duration::from_millis(103_900)), 3);
+        assert_eq!(old.age(Duration::from_secs(99)), 0);
+        let me = Identity::of(std::process::id()).unwrap();
+        let since_boot = crate::Clock::system().since_boot().unwrap();
+        assert!(me.age(since_boot) < 3600);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rustix::process::{
 use super::family::Mark;
 use super::identity::Identity;
 use super::workers::Sight;
+use crate::clock::Clock;
 use crate::view::{End, Process, StopReason, Task};
 
 /// A gate whose dispatcher died is left at once; seconds until a process that is still there counts as let through.
@@ -176,15 +177,23 @@ impl Worker {
     }
 
     /// Replaces the row's times by ones that are as long ago on the monotonic clock: a stepped wall clock ages nobody.
-    pub(super) fn rebase(&mut self, task: &mut Task, wall: i64, now: Duration) {
+    ///
+    /// An adopted worker is as old as its process: nobody may have seen the step. Where that cannot be told, the row is believed.
+    pub(super) fn rebase(&mut self, task: &mut Task, wall: i64, clock: &Clock, now: Duration) {
         let now = seconds(now);
+        let is_known = self.ages.began.is_some() || self.sight == Sight::Elsewhere;
+        let since_boot = if is_known { None } else { clock.since_boot() };
+        let age = since_boot.map(|since_boot| self.identity.age(since_boot));
         let ago = |at: i64| wall.saturating_sub(at).max(0);
         if let Some(started) = task.run_started_at {
-            let began = *self.ages.began.get_or_insert(now - ago(started));
+            let age = age.unwrap_or_else(|| ago(started));
+            let began = *self.ages.began.get_or_insert(now - age);
             task.run_started_at = Some(wall - (now - began));
         }
         let at = task.last_heartbeat_at;
-        let (value, seen) = self.ages.heard.unwrap_or((at, now - at.map_or(0, ago)));
+        // No sign of life is older than the process.
+        let silence = at.map_or(0, |at| ago(at).min(age.unwrap_or(i64::MAX)));
+        let (value, seen) = self.ages.heard.unwrap_or((at, now - silence));
         let seen = if value == at { seen } else { now };
         self.ages.heard = Some((at, seen));
         task.last_heartbeat_at = at.map(|_| wall - (now - seen));

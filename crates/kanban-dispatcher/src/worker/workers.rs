@@ -11,6 +11,7 @@ use super::identity::Identity;
 use super::process::Worker;
 use super::unproven::{self, Unproven};
 use crate::board::Work;
+use crate::clock::Clock;
 use crate::root::{Root, Slug};
 use crate::view::{Processes, Status, StopReason, View};
 
@@ -142,7 +143,14 @@ impl Workers {
     }
 
     /// Makes the times of our own running tasks ages of the monotonic clock; see [`Worker::rebase`].
-    pub(crate) fn rebase(&self, slug: &Slug, view: &mut View, wall: i64, now: Duration) {
+    pub(crate) fn rebase(
+        &self,
+        slug: &Slug,
+        view: &mut View,
+        wall: i64,
+        clock: &Clock,
+        now: Duration,
+    ) {
         let mut table = self.lock();
         for task in view
             .tasks
@@ -151,7 +159,7 @@ impl Workers {
         {
             let ours = table.get_mut(&(slug.clone(), task.id.clone()));
             if let Some(worker) = ours.filter(|worker| task.run == Some(worker.run)) {
-                worker.rebase(task, wall, now);
+                worker.rebase(task, wall, clock, now);
             }
         }
     }

@@ -139,6 +139,31 @@ fn a_wall_clock_that_is_set_by_hours_stops_doubles_and_delays_nothing() -> Resul
     Ok(())
 }
 
+#[test]
+fn a_dispatcher_that_starts_after_the_wall_clock_was_set_knows_how_old_its_workers_are() -> Result {
+    let house = House::with_board()?;
+    let clock = WallClock::new(&house)?;
+    house.settings_with(BEATS, "workers_max = 20")?;
+    let limited = ["work", "--assignee", "anyone", "--max-runtime", "3000"];
+    let id = house.add(&limited)?;
+    let mut daemon = clock.daemon(&house)?;
+    let worker = house.worker(&id)?;
+    daemon.stop(&house, Signal::KILL)?;
+    // Nobody is there who could see it.
+    clock.set(6 * 3600)?;
+    let mut daemon = clock.daemon(&house)?;
+    // Two ticks of the new one have looked at the old one's worker.
+    for _ in 0..2 {
+        house.worker(&house.add(&limited)?)?;
+    }
+    assert!(is_alive(worker), "{}", daemon.log());
+    assert!(!daemon.log().contains("asked to stop"), "{}", daemon.log());
+    let runs = house.show(&id)?["runs"].take();
+    assert_eq!(runs.as_array().map(Vec::len), Some(1), "{runs}");
+    assert_eq!(daemon.stop(&house, Signal::TERM)?.code(), Some(0));
+    Ok(())
+}
+
 /// The machine's wall clock.
 fn now() -> i64 {
     kanban_dispatcher::Clock::system().unix()

@@ -254,6 +254,17 @@ fn a_worker_may_be_signalled_for_a_reason() {
         history.boards[0].tasks[0].max_runtime = Some(2)
     });
     assert_eq!(over_time.wrong(), 0, "{over_time:#?}");
+    let own = |history: &mut History| {
+        let words = history.workers[0].token();
+        history.boards[0].runs[0].summary = Some(words);
+    };
+    let overtaken = signalled("completed", |history| {
+        own(history);
+        history.boards[0].tasks[0].max_runtime = Some(2);
+    });
+    assert_eq!(overtaken.wrong(), 0, "{overtaken:#?}");
+    let for_nothing = signalled("completed", own);
+    assert_eq!(for_nothing.false_kills, 1, "{for_nothing:#?}");
     let too_early = signalled("timed_out", |history| {
         history.boards[0].tasks[0].max_runtime = Some(30)
     });

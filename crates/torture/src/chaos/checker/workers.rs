@@ -116,8 +116,12 @@ fn innocence(history: &History, worker: &Diary) -> Option<String> {
         "completed" | "blocked" if !own => None,
         // By hand; the dispatcher's own are without a reason.
         "reclaimed" if is_by_hand(board, worker.run) => None,
-        // Whole seconds are counted.
-        "timed_out" if limit.is_some_and(|limit| age + 2 > limit.unsigned_abs()) => None,
+        // Whole seconds are counted. A report may overtake the signal.
+        "timed_out" | "completed" | "blocked"
+            if limit.is_some_and(|limit| age + 2 > limit.unsigned_abs()) =>
+        {
+            None
+        }
         _ => {
             let error = run.error.as_deref().unwrap_or("");
             Some(format!(

@@ -1,4 +1,5 @@
-//! The machine's own trouble: when descriptors, processes, memory or room are used up, nobody claims for a while.
+//! The machine's own trouble: when descriptors, processes or memory are used up, nobody claims for a while; and the same for one board,
+//! when its disk takes nothing more.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use fingerprint_quarantine::Backoff;
 /// that, and at last every five minutes.
 const REST: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 
-/// Whether the machine lets workers be started; shared by all boards, since it is one machine.
+/// Whether workers can be started at all: one for the machine, shared by all boards, and one for each board's disk.
 #[derive(Debug, Default)]
 pub(crate) struct Strain {
     spell: Mutex<Option<Spell>>,

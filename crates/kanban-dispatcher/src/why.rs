@@ -87,12 +87,13 @@ fn explained(onlooker: &Onlooker, board: &Board, view: &View, task: &str) -> Opt
     let held = |reason| Why::new(Reason::Held(reason), None);
     let (most, more_at) = onlooker.starts_max(board.slug());
     Some(match why.reason {
-        Reason::Starts if most == 0 => Why::new(Reason::Held(HeldReason::Breaker), more_at),
+        // In the order in which a tick asks.
         Reason::Starts if onlooker.is_paused(board.slug()) => held(HeldReason::Paused),
         Reason::Starts if onlooker.has_no_worker() => held(HeldReason::NoWorker),
         Reason::Starts if onlooker.lives_on(board.slug(), view, task) => {
             held(HeldReason::WorkerEnding)
         }
+        Reason::Starts if most == 0 => Why::new(Reason::Held(HeldReason::Breaker), more_at),
         Reason::Starts if onlooker.is_full() => held(HeldReason::HostCap),
         _ => why,
     })

@@ -103,6 +103,22 @@ fn a_directory_that_another_open_task_shares_is_not_taken_from_it() -> Result {
 }
 
 #[test]
+fn a_link_to_another_tasks_directory_does_not_remove_it() -> Result {
+    let fleet = Fleet::new()?;
+    let ids = fleet.ready("alpha", 2)?;
+    fleet.dispatcher().tick();
+    let dir = |id: &String| {
+        Ok::<_, Box<dyn std::error::Error>>(fleet.board("alpha")?.workspaces_dir().join(id))
+    };
+    let (mine, others) = (dir(&ids[0])?, dir(&ids[1])?);
+    fs::remove_dir(&mine)?;
+    symlink(&others, &mine)?;
+    complete(&fleet, &ids[0])?;
+    assert!(others.exists(), "somebody is at it");
+    Ok(())
+}
+
+#[test]
 fn nothing_outside_the_boards_own_directory_is_ever_removed() -> Result {
     let fleet = Fleet::new()?;
     fleet.store("alpha")?;

@@ -95,15 +95,27 @@ pub(crate) enum Verb {
     Edit(Edit),
     Pause(Pause),
     /// Lift a pause: the board starts tasks again from the next tick on.
+    #[command(
+        after_help = "Examples:\n  kanban resume shop                what an operator or the dispatcher has paused goes on"
+    )]
     Resume(Lever),
     /// Lift what the dispatcher holds a board by: the next tick looks at it again.
+    #[command(
+        after_help = "Examples:\n  kanban release shop               its cause was elsewhere, so none of its files has changed"
+    )]
     Release(Lever),
     /// Allow one more repair of a board's schema, with the next tick.
+    #[command(
+        after_help = "Examples:\n  kanban repair shop                what was in the way of the last one is gone"
+    )]
     Repair(Lever),
 }
 
 /// Break a temporary fleet on purpose and watch it heal itself.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kanban demo                       exit 0 if everything healed"
+)]
 pub(crate) struct Demo {
     /// An upper bound of its length.
     #[arg(long, value_name = "N")]
@@ -179,6 +191,7 @@ pub(crate) struct Status {
 
 /// List the boards; opens none.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  kanban boards --json | jq -r '.boards[].slug'")]
 pub(crate) struct Boards {
     /// Write a JSON document.
     #[arg(long)]

@@ -25,8 +25,10 @@ impl Dispatcher {
         match request {
             Request::Release => {
                 let rested = match self.states.get_mut(slug) {
-                    Some(Home::In(state)) => state.caution.clear(),
-                    Some(Home::Out { .. }) | None => false,
+                    Some(Home::In(state)) => state.release(),
+                    // Its turn goes on: when it comes back.
+                    Some(Home::Out { is_released, .. }) => !std::mem::replace(is_released, true),
+                    None => false,
                 };
                 self.site.ledger.keep_breaker(slug, None);
                 if resilience.quarantine.release(slug) || rested {

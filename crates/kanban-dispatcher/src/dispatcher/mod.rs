@@ -90,6 +90,8 @@ enum Home {
         last_known: LastKnown,
         /// Places for workers that it may still use.
         room: usize,
+        /// An operator has released it meanwhile.
+        is_released: bool,
     },
 }
 
@@ -257,12 +259,23 @@ impl Dispatcher {
     /// Takes back the states of boards whose earlier turn was given up on.
     fn bring_home(&mut self) {
         for (mut state, report) in self.lanes.late() {
-            match self.states.get_mut(&report.slug) {
-                Some(home) => *home = Home::In(state),
+            match self.states.contains_key(&report.slug) {
+                true => self.come_home(&report.slug, state),
                 // Removed meanwhile.
-                None => state.close(&self.site),
+                false => state.close(&self.site),
             }
         }
+    }
+
+    fn come_home(&mut self, slug: &Slug, mut state: Box<BoardState>) {
+        if let Some(Home::Out {
+            is_released: true, ..
+        }) = self.states.get(slug)
+        {
+            state.release();
+            self.site.ledger.keep_breaker(slug, None);
+        }
+        self.states.insert(slug.clone(), Home::In(state));
     }
 
     /// A removed board takes everything that was kept about it along.

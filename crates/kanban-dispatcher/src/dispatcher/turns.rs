@@ -67,6 +67,7 @@ impl Dispatcher {
                 since: tick.now,
                 last_known: state.last_known.clone(),
                 room,
+                is_released: false,
             };
             let Home::In(mut state) = std::mem::replace(home, out) else {
                 continue;
@@ -75,7 +76,7 @@ impl Dispatcher {
             self.lanes.submit(move || {
                 state.room = room;
                 if !is_second {
-                    state.caution.begin_tick();
+                    state.begin_tick(is_early);
                 }
                 let report = catch_unwind(AssertUnwindSafe(|| tick_board(&tick, &mut state)))
                     .unwrap_or_else(|payload| panicked(&tick, &mut state, &text(&*payload)));
@@ -91,7 +92,7 @@ impl Dispatcher {
                 if !report.started.is_empty() {
                     state.last_served = served;
                 }
-                self.states.insert(slug.clone(), Home::In(state));
+                self.come_home(&slug, state);
                 (slug, report)
             })
             .collect()

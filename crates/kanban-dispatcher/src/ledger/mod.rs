@@ -459,7 +459,8 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         db.busy_timeout(BUSY)?;
         // NORMAL: a commit survives a killed process, and after a power failure every identity in here is void anyway.
         db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = NORMAL;")?;
-        let tx = db.transaction()?;
+        // From the start: one that reads first and writes then is refused at once when another writes, however long it would wait.
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if lacks_columns(&tx)? {
             // Of an earlier version: it is filled anew at each tick.
             tx.execute_batch("DROP TABLE boards")?;

@@ -10,7 +10,7 @@ use crate::transition::{Cause, Transition, Verdict};
 use crate::view::{End, HeldReason};
 
 /// What a board's latest starts have shown. Pure but for its own memory; time is an argument.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Caution {
     /// Starts that have not shown yet whether they live.
     young: Vec<Young>,

@@ -9,6 +9,7 @@ use crate::decide::Decision;
 use crate::policy::Policy;
 use crate::report::BoardReport;
 use crate::root::is_name;
+use crate::strain::Allowed;
 use crate::view::{HeldReason, View};
 
 /// Takes away the claims that must wait, and says why they wait.
@@ -39,6 +40,16 @@ pub(super) fn limit_claims(
         claims.retain(|claim| !refusals.is_resting(&claim.task));
         report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     }
+    let wanted = claims.len();
+    claims.retain(|claim| !refusals.is_unstarted(&claim.task));
+    report.hold_back(HeldReason::Cooldown, wanted - claims.len());
+    let places = match refusals.disk.allows(tick.monotonic) {
+        Allowed::All => usize::MAX,
+        Allowed::One => 1,
+        Allowed::None(_) => 0,
+    };
+    report.hold_back(HeldReason::NoWorker, claims.len().saturating_sub(places));
+    claims.truncate(places);
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));
     report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());

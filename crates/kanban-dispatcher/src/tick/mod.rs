@@ -212,6 +212,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let policy = policy(tick, &view);
     let mut decision = decide(&view, &processes, &policy, tick.now);
     refusals.rest(tick, &decision.transitions);
+    let unjudged = caution.clone();
     let shown = cautious::judge(tick, db, &view, caution, &mut decision);
     let may_start = caution.limit(tick.monotonic);
     limit_claims(
@@ -225,7 +226,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
 
     let (transitions, claims) = (&decision.transitions, &decision.claims);
     let may_claim = || !tick.wake.is_stopped();
-    let applied = apply_while(db, transitions, claims, tick.now, may_claim)?;
+    // What could not be written is judged again by the next turn, and as if for the first time.
+    let applied = apply_while(db, transitions, claims, tick.now, may_claim)
+        .inspect_err(|_| *caution = unjudged)?;
     let refused_until = tick.monotonic + REFUSED_INTERVALS * tick.config.dispatch_interval_seconds;
     refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);
@@ -238,7 +241,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
         view: &view,
         policy: &policy,
     };
-    workers::start_claimed(&scene, db, applied.claimed, caution, report)?;
+    workers::start_claimed(&scene, db, applied.claimed, (caution, refusals), report)?;
     for (task, reason) in &decision.stops {
         workers::stop(tick, slug, task, *reason, report);
     }

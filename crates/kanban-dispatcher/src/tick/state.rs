@@ -1,6 +1,6 @@
 //! What is kept about one board between ticks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
 use crate::site::Site;
+use crate::strain::Strain;
 use crate::transition::Transition;
 use crate::view::{BadRow, HeldCounts, HeldReason, View};
 
@@ -93,6 +94,20 @@ impl BoardState {
             files,
             guard: None,
         }
+    }
+
+    /// A tick begins, at the interval or in between.
+    pub(crate) fn begin_tick(&mut self, is_early: bool) {
+        self.caution.begin_tick();
+        if !is_early {
+            self.refusals.unstarted.clear();
+        }
+    }
+
+    /// An operator says so: it rests no more. Whether it did.
+    pub(crate) fn release(&mut self) -> bool {
+        self.refusals.disk.worked();
+        self.caution.clear()
     }
 
     /// The stamp of the database's files: two stats, nothing is opened.
@@ -230,6 +245,10 @@ pub(crate) struct Refusals {
     refused: HashMap<String, Duration>,
     /// Tasks whose attempt has just ended badly: only an interval starts them again, not an end elsewhere.
     resting: HashMap<String, Duration>,
+    /// Tasks whose start has failed since the last interval began: it is not tried again in between, nor in a tick's second turn.
+    unstarted: HashSet<String>,
+    /// Whether the board's own disk lets workers be started.
+    pub(crate) disk: Strain,
 }
 
 impl Refusals {
@@ -247,6 +266,14 @@ impl Refusals {
             .filter(|transition| matches!(transition, Transition::Fail(_)));
         self.resting
             .extend(failed.map(|transition| (transition.task().to_owned(), until)));
+    }
+
+    pub(crate) fn add_unstarted(&mut self, task: &str) {
+        self.unstarted.insert(task.to_owned());
+    }
+
+    pub(crate) fn is_unstarted(&self, task: &str) -> bool {
+        self.unstarted.contains(task)
     }
 
     pub(crate) fn is_resting(&self, task: &str) -> bool {

@@ -7,6 +7,7 @@ use error_classify::{Class, classify};
 use rusqlite::Connection;
 
 use super::caution::Caution;
+use super::state::Refusals;
 use super::{Tick, cautious};
 use crate::board::{Applied, Started, Work, apply, record_started, run_outcome};
 use crate::decide::start_failed;
@@ -110,15 +111,17 @@ pub(super) fn start_claimed(
     scene: &Scene<'_>,
     db: &mut Connection,
     claimed: Vec<Work>,
-    caution: &mut Caution,
+    (caution, refusals): (&mut Caution, &mut Refusals),
     report: &mut BoardReport,
 ) -> Result<(), Error> {
     let (tick, board) = (scene.tick, scene.board);
-    let (waiting, mut failed) = make_processes(scene, claimed)?;
-    let shown = cautious::judge_failed(tick, caution, &mut failed);
+    let (waiting, failed) = make_processes(scene, claimed, refusals)?;
     let Some(lost) = commit_identities(tick, board.slug(), db, &waiting)? else {
-        return give_back(tick, db, waiting, &failed, report);
+        give_back(tick, db, waiting, report)?;
+        return record_failed(scene, db, failed, caution, report);
     };
+    // Making workspaces may have taken long: a worker's life begins here.
+    let now = tick.site.clock.monotonic();
     let (mut started, mut passed) = (Vec::new(), Vec::new());
     for process in waiting {
         let Work { task, run, .. } = &process.work;
@@ -126,29 +129,33 @@ pub(super) fn start_claimed(
             started.push((task.clone(), *run));
             passed.push((board.slug().clone(), task.clone(), *run));
             report.started.push(task.clone());
-            tick.site
-                .workers
-                .insert(board.slug(), process.open(), tick.monotonic);
+            tick.site.workers.insert(board.slug(), process.open(), now);
         }
     }
     tick.site.ledger.passed_gate(&passed);
     if !started.is_empty() {
         tick.site.strain.worked();
+        refusals.disk.worked();
     }
     report.running += count_u32(started.len());
-    caution.started(started, tick.monotonic);
-    record_failed(tick, db, &failed, report)?;
-    cautious::tell(tick, db, board.slug(), caution, shown)
+    caution.started(started, now);
+    record_failed(scene, db, failed, caution, report)
 }
 
-/// Writes the failures of tasks whose workers could not be started.
+/// Judges and writes the failures of tasks whose workers could not be started.
 fn record_failed(
-    tick: &Tick,
+    scene: &Scene<'_>,
     db: &mut Connection,
-    failed: &[Transition],
+    mut failed: Vec<Transition>,
+    caution: &mut Caution,
     report: &mut BoardReport,
 ) -> Result<(), Error> {
-    let written = apply(db, failed, &[], tick.now)?.written;
+    let tick = scene.tick;
+    let unjudged = caution.clone();
+    let shown = cautious::judge_failed(tick, caution, &mut failed);
+    let written = apply(db, &failed, &[], tick.now)
+        .inspect_err(|_| *caution = unjudged)?
+        .written;
     let given_up = count_u32(
         written
             .iter()
@@ -158,13 +165,14 @@ fn record_failed(
     report.failed += count_u32(written.len());
     report.gave_up += given_up;
     report.ready += count_u32(written.len()) - given_up;
-    Ok(())
+    cautious::tell(tick, db, scene.board.slug(), caution, shown)
 }
 
 /// One process at the gate for each claimed task, or the failure that it became.
 fn make_processes(
     scene: &Scene<'_>,
     claimed: Vec<Work>,
+    refusals: &mut Refusals,
 ) -> Result<(Vec<Waiting>, Vec<Transition>), Error> {
     let Scene {
         tick,
@@ -182,10 +190,14 @@ fn make_processes(
     for work in claimed {
         match launch.start(board, &work) {
             Ok(process) => waiting.push(process),
-            // The machine's trouble, not the task's: nobody is charged, and the claims are given back.
-            Err(error) if is_machine_wide(&error) => {
+            // The machine's trouble or the board's, not the task's: nobody is charged, and the claims are given back.
+            Err(error) if is_machine_wide(&error) || is_the_disks(&error) => {
                 let (class, why) = (classify(&error).class(), error.to_string());
-                tick.site.strain.failed(class, &why, tick.monotonic);
+                let strain = match is_the_disks(&error) {
+                    true => &refusals.disk,
+                    false => &tick.site.strain,
+                };
+                strain.failed(class, &why, tick.monotonic);
                 return Err(Error::io(
                     format!("start a worker for task {}", work.task),
                     error,
@@ -194,6 +206,7 @@ fn make_processes(
             Err(error) => {
                 let (slug, task) = (board.slug(), &work.task);
                 tick.site.resilience.log_start(slug, task, &error);
+                refusals.add_unstarted(task);
                 failed.push(start_failed(view, &work, &error.to_string(), policy));
             }
         }
@@ -201,12 +214,14 @@ fn make_processes(
     Ok((waiting, failed))
 }
 
-/// Descriptors, processes, memory or room are used up.
+/// Descriptors, processes or memory are used up.
 fn is_machine_wide(error: &io::Error) -> bool {
-    matches!(
-        classify(error).class(),
-        Class::Exhausted | Class::DiskFull | Class::ReadOnly
-    ) || error.kind() == io::ErrorKind::WouldBlock
+    classify(error).class() == Class::Exhausted || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// The board's own directories take nothing more; other boards' may lie on other disks.
+fn is_the_disks(error: &io::Error) -> bool {
+    matches!(classify(error).class(), Class::DiskFull | Class::ReadOnly)
 }
 
 /// A pause was committed after the claim: the processes end at their gates, and the tasks are ready again, uncharged.
@@ -214,7 +229,6 @@ fn give_back(
     tick: &Tick,
     db: &mut Connection,
     waiting: Vec<Waiting>,
-    failed: &[Transition],
     report: &mut BoardReport,
 ) -> Result<(), Error> {
     let claim = |process: &Waiting| {
@@ -235,7 +249,7 @@ fn give_back(
     let written = apply(db, &back, &[], tick.now)?.written.len();
     report.hold_back(HeldReason::Paused, written);
     report.ready += count_u32(written);
-    record_failed(tick, db, failed, report)
+    Ok(())
 }
 
 /// Commits who the processes at the gate are, first to the ledger and then to the board. Those whose claim is gone come back; `None`

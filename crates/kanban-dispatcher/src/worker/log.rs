@@ -2,8 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
+use super::placed::placed;
 use crate::root::Board;
 
 /// Opens the log of `task`, rotating it first if it is larger than `rotate_bytes`.
@@ -16,7 +20,14 @@ pub(super) fn open(board: &Board, task: &str, rotate_bytes: u64, backups: u32) -
     if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > rotate_bytes) {
         rotate(&path, backups);
     }
-    OpenOptions::new().append(true).create(true).open(path)
+    // No link, which may lead to a board, and no pipe, which would be waited for: both can be made by whoever works there.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let open = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(&path);
+    open.map_err(|error| placed(format!("log {}", path.display()), error))
 }
 
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
@@ -112,6 +123,28 @@ mod tests {
         open(&board, "t", 0, 1)?.write_all(b"a")?;
         open(&board, "t", 0, 1)?.write_all(b"b")?;
         assert_eq!(fs::read_to_string(board.logs_dir().join("t.log"))?, "ab");
+        Ok(())
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_in_a_logs_place_is_no_log() -> Result {
+        let dir = tempfile::tempdir()?;
+        let board = Root::at(dir.path()).board(&Slug::default());
+        fs::create_dir_all(board.logs_dir())?;
+        fs::write(board.db(), "a board")?;
+        std::os::unix::fs::symlink(board.db(), board.logs_dir().join("link.log"))?;
+        let error = open(&board, "link", LIMIT, 1).unwrap_err().to_string();
+        assert!(error.contains("link.log"), "{error}");
+        assert_eq!(fs::read_to_string(board.db())?, "a board");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            board.logs_dir().join("pipe.log"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )?;
+        // Whoever opens it to be written to waits for a reader, who never comes.
+        assert!(open(&board, "pipe", LIMIT, 1).is_err());
         Ok(())
     }
 }

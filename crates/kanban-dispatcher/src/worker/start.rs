@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 use super::gate::Gate;
 use super::identity::Identity;
 use super::launch::{Job, Launcher};
+use super::placed::placed;
 use super::{environment, log, workspace};
 use crate::board::Work;
 use crate::config::Config;
@@ -45,8 +46,17 @@ impl Launch<'_> {
                 work.task
             )));
         }
-        let made = workspace::make(board, work)
-            .map_err(|error| io::Error::new(error.kind(), format!("workspace: {error}")))?;
+        let made = workspace::make(board, work).map_err(|error| {
+            // A place that the task itself names may lie on a disk of its own: a full one there is nobody else's trouble.
+            let is_full = matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem
+            );
+            match is_full && workspace::is_elsewhere(board, work) {
+                true => io::Error::other(format!("workspace: {error}")),
+                false => placed("workspace", error),
+            }
+        })?;
         // Its worker is told the branch that it finds there, also by its first attempt.
         let mut work = work.clone();
         work.branch = made.branch.clone().or(work.branch);

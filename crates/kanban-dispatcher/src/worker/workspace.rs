@@ -36,6 +36,13 @@ pub(super) fn make(board: &Board, work: &Work) -> io::Result<Made> {
     Ok(Made { path, branch: None })
 }
 
+/// Whether the task works outside of the board's own directories.
+pub(super) fn is_elsewhere(board: &Board, work: &Work) -> bool {
+    let is_scratch = matches!(work.workspace_kind.as_str(), "scratch" | "");
+    let named = work.workspace_path.as_deref().map(Path::new);
+    !is_scratch || named.is_some_and(|path| !path.starts_with(board.workspaces_dir()))
+}
+
 fn scratch(board: &Board, work: &Work, named: Option<PathBuf>) -> io::Result<PathBuf> {
     let root = board.workspaces_dir();
     match named {

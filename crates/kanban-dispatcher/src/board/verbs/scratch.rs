@@ -50,9 +50,11 @@ pub(super) fn remove(board: &Board, paths: &[PathBuf]) {
     }
 }
 
-/// Where a directory really is, so that a link leads nowhere else, if that is inside the board's own directory for them.
+/// Where a directory really is, if that is inside the board's own directory for them. A link is none: it may lead to the directory of
+/// another task.
 pub(super) fn inside(board: &Board, path: &Path) -> Option<PathBuf> {
     let root = board.workspaces_dir().canonicalize().ok()?;
-    let path = path.is_absolute().then(|| path.canonicalize().ok())??;
-    (path != root && path.starts_with(&root)).then_some(path)
+    let here = path.parent()?.canonicalize().ok()?.join(path.file_name()?);
+    let real = path.is_absolute().then(|| path.canonicalize().ok())??;
+    (real == here && real != root && real.starts_with(&root)).then_some(real)
 }

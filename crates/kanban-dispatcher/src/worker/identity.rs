@@ -1,7 +1,11 @@
 //! Who a process is: a pid alone is not an identity, since ids are used again.
 
 use std::fs;
+use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 /// A process for certain: its id, when it started, and in which boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +21,22 @@ impl Identity {
         stat(pid).map(|(_, start)| Self { pid, start })
     }
 
-    /// Whether this very process still runs; a zombie does not.
+    /// The same with the reason why it cannot be told.
+    pub(crate) fn read(pid: u32) -> io::Result<Self> {
+        let (_, start) = look(pid)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { pid, start })
+    }
+
+    /// Whether it is known not to run any more: not if it could not be looked at.
+    pub(crate) fn is_gone(&self) -> bool {
+        match look(self.pid) {
+            Ok(Some((state, start))) => start != self.start || !is_running(state),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Whether this very process is known to run still; a zombie does not.
     pub(crate) fn is_alive(&self) -> bool {
         stat(self.pid).is_some_and(|(state, start)| start == self.start && is_running(state))
     }
@@ -34,8 +53,11 @@ pub(crate) fn pid_exists(pid: i64) -> bool {
     u32::try_from(pid)
         .ok()
         .filter(|pid| *pid > 0)
-        .and_then(stat)
-        .is_some_and(|(state, _)| is_running(state))
+        .is_some_and(|pid| match look(pid) {
+            Ok(found) => found.is_some_and(|(state, _)| is_running(state)),
+            // Without a descriptor nobody is seen, and everybody may be there.
+            Err(_) => true,
+        })
 }
 
 /// Whether the process with this id started after `unix` seconds; false when that cannot be told.
@@ -58,26 +80,49 @@ fn is_running(state: u8) -> bool {
     !matches!(state, b'Z' | b'X')
 }
 
-/// State and start time. The name in parentheses may hold anything, parentheses included, so fields count from the last one.
+/// State and start time, if it is known that there is one.
 fn stat(pid: u32) -> Option<(u8, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let rest = &text[text.rfind(')')? + 1..];
-    let mut fields = rest.split_ascii_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((state, start))
+    look(pid).ok().flatten()
+}
+
+/// State and start time; none for a process that is not there. An error is that it could not be looked: no descriptor, no memory.
+/// The name in parentheses may hold anything, parentheses included, so fields count from the last one.
+fn look(pid: u32) -> io::Result<Option<(u8, u64)>> {
+    let text = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let parse = || {
+        let rest = &text[text.rfind(')')? + 1..];
+        let mut fields = rest.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let start = fields.nth(18)?.parse().ok()?;
+        Some((state, start))
+    };
+    Ok(parse())
 }
 
 /// Where pids and start times mean what they mean here: this boot, and in it this process's pid and time namespace.
 ///
 /// A namespace's number is used again only when no process is left in it: what is found gone under the same number is gone.
 pub(crate) fn place() -> String {
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    if let Some(place) = KNOWN.get() {
+        return place.clone();
+    }
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = |name: &str| {
         let link = fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();
         link.to_string_lossy().into_owned()
     };
-    format!("{} {} {}", boot.trim(), namespace("pid"), namespace("time"))
+    let place = format!("{} {} {}", boot.trim(), namespace("pid"), namespace("time"));
+    // It does not change while this process lives; but what could not be read just now may be read later.
+    match boot.is_empty() {
+        true => place,
+        false => KNOWN.get_or_init(|| place).clone(),
+    }
 }
 
 /// What a recorded place is to this one.
@@ -93,7 +138,10 @@ pub(crate) enum Place {
 /// Compares two texts of [`place`]; one that names a boot alone is of this namespace.
 pub(crate) fn compare(recorded: &str, here: &str) -> Place {
     let boot = |place: &str| place.split(' ').next().unwrap_or_default().to_owned();
-    if boot(recorded) != boot(here) {
+    if boot(here).is_empty() {
+        // It could not be read: that proves nobody gone.
+        Place::OtherNamespace
+    } else if boot(recorded) != boot(here) {
         Place::OtherBoot
     } else if recorded == here || recorded == boot(here) {
         Place::Same
@@ -145,6 +193,8 @@ mod tests {
         ] {
             assert_eq!(compare(&recorded, &here), expected, "{recorded}");
         }
+        // One's own place could not be read: that proves nobody gone.
+        assert_eq!(compare(&here, ""), Place::OtherNamespace);
     }
 
     #[test]

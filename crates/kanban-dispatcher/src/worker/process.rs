@@ -236,7 +236,7 @@ impl Worker {
             return None;
         }
         let Some(child) = &self.child else {
-            return (!self.identity.is_alive()).then_some(Ended::Gone);
+            return self.identity.is_gone().then_some(Ended::Gone);
         };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         match waitid(WaitId::Pid(Pid::from_child(child)), options) {

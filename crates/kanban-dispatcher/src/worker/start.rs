@@ -85,21 +85,20 @@ impl Launch<'_> {
         command.current_dir(&made.path).stdin(Stdio::piped());
         command.stdout(output.try_clone()?).stderr(output);
         let mut child = command.spawn()?;
-        match Identity::of(child.id()) {
-            Some(identity) => Ok(Waiting {
+        match Identity::read(child.id()) {
+            Ok(identity) => Ok(Waiting {
                 work,
                 identity,
                 workspace: made.path,
                 branch: made.branch,
                 child: Some(child),
             }),
-            None => {
+            Err(error) => {
                 // Not reaped yet, so its id is still its own; without an identity it must not pass.
                 drop(child.stdin.take());
                 child.wait()?;
-                Err(io::Error::other(
-                    "read the new process's start time from /proc",
-                ))
+                let what = "read the new process's start time from /proc";
+                Err(placed(what, error))
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// An exclusive lock on a lock file, released on drop.
 ///
@@ -38,7 +38,12 @@ impl FileLock {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            // A pipe in its place is an error, not a wait for whoever reads it.
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 let lock = Self {
@@ -67,5 +72,22 @@ impl Drop for FileLock {
     fn drop(&mut self) {
         // Closing is not enough: a process that another thread has forked this moment holds a copy of the descriptor until it execs.
         let _ = flock(&self.file, FlockOperation::NonBlockingUnlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_a_lock_s_place_is_an_error_at_once() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("x.lock");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let error = FileLock::try_acquire(&path).expect_err("nobody reads it");
+        assert_eq!(error.raw_os_error(), Some(6), "ENXIO: {error}");
+        Ok(())
     }
 }

@@ -13,6 +13,9 @@ use crate::worker::{Gate, Launcher, Workers};
 /// Counts the claims of this process: two dispatchers may begin within the same second.
 static CLAIMS: AtomicU64 = AtomicU64::new(0);
 
+/// Descriptors that no kept connection may take: locks, the ledger, a board's visit, a worker's start.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) root: Root,
@@ -72,11 +75,11 @@ impl Site {
         }
     }
 
-    /// How many boards' connections may be kept open: three descriptors each, which leaves a quarter of the process's own for the rest.
+    /// How many boards' connections may be kept open. Three descriptors each: a quarter of them, and a reserve, are left for the rest.
     pub(crate) fn guards_max(&self, config: &Config) -> usize {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let allowed = limit.map_or(usize::MAX, |limit| {
-            usize::try_from(limit / 4).unwrap_or(usize::MAX)
+            usize::try_from(limit.saturating_sub(DESCRIPTORS_RESERVED) / 4).unwrap_or(usize::MAX)
         });
         config.guard_connections_max.min(allowed)
     }

@@ -12,7 +12,7 @@ use crate::policy::Policy;
 use crate::root::{Root, Slug};
 use crate::site::Site;
 use crate::tick::{Tick, policy};
-use crate::view::{Processes, View};
+use crate::view::{Process, Processes, Task, View};
 use crate::wake::Wake;
 use crate::worker::Gate;
 
@@ -22,22 +22,32 @@ pub(crate) struct Onlooker {
     tick: Tick,
     /// Boards that rest because their workers died at their start.
     rests: HashMap<Slug, BreakerRow>,
+    /// What the claims of the dispatcher begin with that runs now; none if none does.
+    serving: Option<String>,
 }
 
 impl Onlooker {
     pub(crate) fn new(root: &Root, config: &Config, clock: &Clock) -> Self {
         let site = Site::new(root.clone(), config, clock.clone(), None, Gate::shell());
         let (mut pauses, mut rests) = (Pauses::new(), HashMap::new());
+        let mut serving = None;
         if let Ok(Some(db)) = Ledger::read(root) {
             pauses = read_pauses(&db).unwrap_or_default();
             rests = read_breakers(&db).unwrap_or_default();
+            let row = ledger::read_dispatcher(&db).unwrap_or_default();
+            let alive = row.filter(|row| row.identity.is_alive());
+            serving = alive.map(|row| format!("{}{}:", site.our_prefix, row.identity.pid));
             site.workers
                 .adopt(ledger::read_workers(&db).unwrap_or_default());
         }
         let mut tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
         tick.pauses = Arc::new(pauses);
         tick.site.workers.poll(tick.monotonic);
-        Self { tick, rests }
+        Self {
+            tick,
+            rests,
+            serving,
+        }
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -48,8 +58,25 @@ impl Onlooker {
     pub(crate) fn facts(&self, slug: &Slug, view: &View) -> (Processes, Policy) {
         let site = &self.tick.site;
         let local = [site.our_prefix.as_str(), site.peer_prefix.as_str()];
-        let processes = site.workers.processes(slug, view, &local);
+        let mut processes = site.workers.processes(slug, view, &local);
+        for task in view.tasks.iter().filter(|task| self.is_being_started(task)) {
+            let alive = Process::Alive { stopping: None };
+            processes.entry(task.id.clone()).or_insert(alive);
+        }
         (processes, policy(&self.tick, view))
+    }
+
+    /// The dispatcher that runs has claimed it and makes its worker.
+    fn is_being_started(&self, task: &Task) -> bool {
+        let lock = task.claim_lock.as_deref().unwrap_or_default();
+        let is_its_own = |prefix: &String| lock.starts_with(prefix.as_str());
+        task.worker_pid.is_none() && self.serving.as_ref().is_some_and(is_its_own)
+    }
+
+    /// How many more workers may live under the limit over all boards.
+    pub(crate) fn room(&self) -> usize {
+        let most = self.tick.config.workers_max.get();
+        most.saturating_sub(self.tick.site.workers.alive())
     }
 
     /// An operator wants nothing to start on the board.
@@ -81,6 +108,6 @@ impl Onlooker {
 
     /// The limit over all boards is reached.
     pub(crate) fn is_full(&self) -> bool {
-        self.tick.site.workers.alive() >= self.tick.config.workers_max.get()
+        self.room() == 0
     }
 }

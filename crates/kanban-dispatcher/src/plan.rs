@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::onlooker::Onlooker;
 use crate::report::held_by_reason;
 use crate::root::{Board, Root, Slug};
+use crate::share::{Asking, share};
 use crate::transition::{Claim, Transition};
 use crate::view::{HeldCounts, HeldReason, View};
 
@@ -26,7 +27,7 @@ pub struct BoardPlan {
     pub state: PlanState,
     /// Why not, or what would be repaired first.
     pub reason: Option<String>,
-    /// Tasks that would be claimed and started, best first; the limit over all boards is not applied.
+    /// Tasks that would be claimed and started, best first.
     pub would_start: Vec<String>,
     /// Tasks that would become ready.
     pub would_promote: Vec<String>,
@@ -86,7 +87,47 @@ pub fn plan_at(root: &Root, config: &Config, clock: &Clock) -> Result<Vec<BoardP
     let plan = |board: &Board| plan_board(&onlooker, config, board);
     let boards = discover(root)?;
     let served = boards.iter().filter(|board| root.serves(board.slug()));
-    Ok(served.map(plan).collect())
+    let mut plans: Vec<BoardPlan> = served.map(plan).collect();
+    limit_all(&mut plans, onlooker.room());
+    Ok(plans)
+}
+
+/// Takes away what exceeds the limit over all boards. Which boards have waited longest only a running dispatcher knows; here none has.
+fn limit_all(plans: &mut [BoardPlan], room: usize) {
+    let places = share_unseen(
+        room,
+        &plans
+            .iter()
+            .map(|plan| plan.would_start.len())
+            .collect::<Vec<_>>(),
+    );
+    for (plan, places) in plans.iter_mut().zip(places) {
+        let waits = plan.would_start.len() - places;
+        plan.would_start.truncate(places);
+        if waits > 0 {
+            let waits = u32::try_from(waits).unwrap_or(u32::MAX);
+            *plan.held.entry(HeldReason::HostCap).or_default() += waits;
+        }
+    }
+}
+
+/// As a dispatcher shares in its first tick: blindly, since it knows no board yet, and then again what nobody took.
+fn share_unseen(room: usize, wants: &[usize]) -> Vec<usize> {
+    let new = |wants, last_served| Asking { wants, last_served };
+    let blind = vec![new(usize::MAX, 0); wants.len()];
+    let first: Vec<usize> = share(room, &blind)
+        .into_iter()
+        .zip(wants)
+        .map(|(place, wants)| place.min(*wants))
+        .collect();
+    let left = room - first.iter().sum::<usize>();
+    let waiting: Vec<Asking> = first
+        .iter()
+        .zip(wants)
+        .map(|(place, wants)| new(wants - place, u64::from(*place > 0)))
+        .collect();
+    let second = share(left, &waiting);
+    first.iter().zip(second).map(|(a, b)| a + b).collect()
 }
 
 fn plan_board(onlooker: &Onlooker, config: &Config, board: &Board) -> BoardPlan {

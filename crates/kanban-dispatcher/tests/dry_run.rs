@@ -5,7 +5,9 @@ mod support;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use kanban_dispatcher::{BoardPlan, Config, HeldReason, PlanState, plan_at};
+use kanban_dispatcher::{
+    BoardPlan, Config, HeldReason, Job, PlanState, Reason, WorkerCommand, plan_at, why,
+};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use support::{Fleet, Result, START, bytes};
@@ -192,5 +194,60 @@ fn what_no_board_knows_is_told_too_a_missing_program_and_a_worker_that_lives_on(
     let told = plan(&config)?;
     assert!(told.would_start.is_empty());
     assert_eq!(told.held.get(&HeldReason::NoWorker), Some(&2));
+    Ok(())
+}
+
+#[test]
+fn the_limit_over_all_boards_is_told_as_a_first_tick_shares_it() -> Result {
+    for workers_max in 1..8 {
+        let fleet = Fleet::new()?;
+        for (board, tasks) in [("alpha", 4), ("beta", 1), ("gamma", 0), ("zeta", 2)] {
+            fleet.ready(board, tasks)?;
+        }
+        let mut config = fleet.config();
+        config.workers_max = workers_max.try_into()?;
+        let plans = plan_at(&fleet.root, &config, &fleet.clock)?;
+        let report = fleet.builder(|own| *own = config.clone()).build().tick();
+        assert_eq!(report.started(), workers_max.min(7));
+        for plan in &plans {
+            let did = report.board(plan.slug.as_str()).ok_or("no report")?;
+            let word = format!("{workers_max} places, {}", plan.slug);
+            assert_eq!(did.started, plan.would_start, "{word}");
+            assert_eq!(did.held, plan.held, "{word}");
+        }
+    }
+    Ok(())
+}
+
+/// A launcher that asks the dry run and `why` while its task is claimed and has no process yet.
+#[test]
+fn a_task_whose_worker_is_being_made_is_running_and_not_about_to_start() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.store("alpha")?;
+    let mut config = fleet.config();
+    config.workers_max = 1.try_into()?;
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let (told, root, clock, own) = (
+        heard.clone(),
+        fleet.root.clone(),
+        fleet.clock.clone(),
+        config.clone(),
+    );
+    let launcher = move |job: &Job<'_>| -> std::io::Result<WorkerCommand> {
+        let plans = plan_at(&root, &own, &clock).map_err(std::io::Error::other)?;
+        let starts: usize = plans.iter().map(|plan| plan.would_start.len()).sum();
+        let because = why(&root, &own, &clock, job.board, &job.work.task);
+        let because = because.map_err(std::io::Error::other)?;
+        *told.lock().unwrap() = Some((starts, because.reason));
+        Err(std::io::Error::other("seen enough"))
+    };
+    let builder = fleet.builder(|own| *own = config.clone());
+    let mut dispatcher = builder.launcher(launcher).build();
+    // The first tick makes it known as the one that serves.
+    dispatcher.tick();
+    fleet.ready("alpha", 1)?;
+    dispatcher.tick();
+    let heard = heard.lock().unwrap().take();
+    assert_eq!(heard, Some((0, Reason::Running)));
     Ok(())
 }

@@ -3,17 +3,21 @@
 pub(crate) mod breakers;
 pub(crate) mod levers;
 pub(crate) mod publish;
+mod rows;
+mod workers;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Result, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
+
+pub(crate) use self::rows::{BoardRow, DispatcherRow, read_boards, read_dispatcher};
+pub(crate) use self::workers::{Recorded, read_workers};
 
 use crate::root::{Root, Slug};
-use crate::worker::identity::{self, Identity, Place, place};
-use crate::worker::{Adopted, Sight};
+use crate::worker::Adopted;
 
 /// Everything in the ledger, as one script: it is made at once or not at all.
 const SCHEMA: &str = "
@@ -49,48 +53,6 @@ struct Open {
     db: Connection,
     /// Device and inode: a ledger that was deleted under us is nobody's ledger.
     file: (u64, u64),
-}
-
-/// One board's line in the ledger.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BoardRow {
-    pub(crate) slug: String,
-    pub(crate) outcome: String,
-    pub(crate) class: Option<String>,
-    pub(crate) code: Option<i32>,
-    pub(crate) reason: Option<String>,
-    pub(crate) missing: Option<String>,
-    pub(crate) since: Option<i64>,
-    pub(crate) next_retry: Option<i64>,
-    pub(crate) repair_attempts: i64,
-    pub(crate) last_tick: Option<i64>,
-    pub(crate) ready: u32,
-    pub(crate) running: u32,
-    pub(crate) held: String,
-    pub(crate) suppressed: u64,
-    pub(crate) guarded: bool,
-    pub(crate) risk: Option<String>,
-}
-
-/// The dispatcher's own line.
-#[derive(Debug, Clone)]
-pub(crate) struct DispatcherRow {
-    pub(crate) state: String,
-    pub(crate) identity: Identity,
-    pub(crate) started_at: i64,
-    pub(crate) last_tick: i64,
-    pub(crate) interval: Duration,
-}
-
-/// What became of identities that were to be committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Recorded {
-    /// They are known now, or there is no ledger to tell.
-    Done,
-    /// The board is paused: nobody starts.
-    Paused,
-    /// The ledger takes no write.
-    Refused,
 }
 
 // ===== impl Ledger =====
@@ -174,93 +136,6 @@ impl Ledger {
         Some(result)
     }
 
-    /// Commits who these processes are. Whether it is done; without a ledger there is nothing to do.
-    pub(crate) fn record_workers(&self, workers: &[Adopted]) -> bool {
-        self.record(workers, None) == Recorded::Done
-    }
-
-    /// The same for workers that are about to start on this board, unless it is paused: one transaction, so a start and a pause are
-    /// committed one after the other, and none after the pause.
-    pub(crate) fn record_starts(&self, slug: &Slug, workers: &[Adopted]) -> Recorded {
-        self.record(workers, Some(slug))
-    }
-
-    fn record(&self, workers: &[Adopted], unless_paused: Option<&Slug>) -> Recorded {
-        let is_open = self.lock().is_some();
-        let written = self.with(|db| {
-            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            if let Some(slug) = unless_paused
-                && levers::is_paused(&tx, slug)?
-            {
-                return Ok(Recorded::Paused);
-            }
-            let place = place();
-            for Adopted {
-                slug,
-                task,
-                run,
-                identity,
-                sight,
-            } in workers
-            {
-                if matches!(sight, Sight::Elsewhere | Sight::OtherBoot) {
-                    // What is known of it was written where it could be seen.
-                    continue;
-                }
-                let at_gate = match sight {
-                    Sight::AtGate => "INSERT OR REPLACE INTO at_gate VALUES (?1, ?2, ?3)",
-                    _ => "DELETE FROM at_gate WHERE slug = ?1 AND task = ?2 AND run = ?3",
-                };
-                tx.prepare_cached(at_gate)?
-                    .execute((slug.as_str(), task, run))?;
-                let start = identity.start.cast_signed();
-                tx.prepare_cached(
-                    "INSERT OR REPLACE INTO workers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                )?
-                .execute((
-                    slug.as_str(),
-                    task,
-                    run,
-                    identity.pid,
-                    start,
-                    &place,
-                ))?;
-            }
-            tx.commit()?;
-            Ok(Recorded::Done)
-        });
-        match written {
-            None if is_open => Recorded::Refused,
-            written => written.unwrap_or(Recorded::Done),
-        }
-    }
-
-    /// Their gates were opened: from here on an end is theirs.
-    pub(crate) fn passed_gate(&self, workers: &[(Slug, String, i64)]) {
-        self.delete_from(&["at_gate"], workers);
-    }
-
-    pub(crate) fn forget_workers(&self, ended: &[(Slug, String, i64)]) {
-        self.delete_from(&["workers", "at_gate"], ended);
-    }
-
-    fn delete_from(&self, tables: &[&str], workers: &[(Slug, String, i64)]) {
-        if workers.is_empty() {
-            return;
-        }
-        self.with(|db| {
-            let tx = db.transaction()?;
-            for table in tables {
-                let sql = format!("DELETE FROM {table} WHERE slug = ?1 AND task = ?2 AND run = ?3");
-                for (slug, task, run) in workers {
-                    tx.prepare_cached(&sql)?
-                        .execute((slug.as_str(), task, run))?;
-                }
-            }
-            tx.commit()
-        });
-    }
-
     /// Counts one more repair of this damage and says how many that makes; 1 without a ledger.
     ///
     /// The count starts anew when the file has changed since the last attempt.
@@ -312,7 +187,7 @@ impl Ledger {
                 tx.execute("DELETE FROM boards", [])?;
             }
             for row in rows {
-                insert(&tx, row)?;
+                rows::insert(&tx, row)?;
             }
             let row = dispatcher;
             tx.prepare_cached(
@@ -335,105 +210,6 @@ impl Ledger {
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The workers of an earlier dispatcher. Those of an earlier boot are certainly gone: their pids mean nothing now.
-pub(crate) fn read_workers(db: &Connection) -> Result<Vec<Adopted>> {
-    let here = place();
-    db.prepare(
-        "SELECT slug, task, run, pid, start, boot_id, (slug, task, run) IN (SELECT slug, task, run FROM at_gate) \
-         FROM workers",
-    )?
-    .query_map([], |row| {
-        let slug: String = row.get(0)?;
-        let mut identity = Identity {
-            pid: row.get(3)?,
-            start: row.get::<_, i64>(4)?.cast_unsigned(),
-        };
-        let (place, at_gate): (String, bool) = (row.get(5)?, row.get(6)?);
-        let mut sight = if at_gate { Sight::AtGate } else { Sight::Passed };
-        match identity::compare(&place, &here) {
-            Place::Same => {}
-            Place::OtherNamespace => sight = Sight::Elsewhere,
-            Place::OtherBoot => {
-                sight = Sight::OtherBoot;
-                // No process of this boot has started then.
-                identity.start = u64::MAX;
-            }
-        }
-        let (task, run) = (row.get(1)?, row.get(2)?);
-        Ok(slug.parse().ok().map(|slug| Adopted {
-            slug,
-            task,
-            run,
-            identity,
-            sight,
-        }))
-    })?
-    .filter_map(Result::transpose)
-    .collect()
-}
-
-/// The dispatcher's line, as another process reads it.
-pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> {
-    db.query_row(
-        "SELECT state, pid, start, started_at, last_tick, interval_ms FROM dispatcher",
-        [],
-        |row| {
-            let start = row.get::<_, i64>(2)?.cast_unsigned();
-            Ok(DispatcherRow {
-                state: row.get(0)?,
-                identity: Identity {
-                    pid: row.get(1)?,
-                    start,
-                },
-                started_at: row.get(3)?,
-                last_tick: row.get(4)?,
-                interval: Duration::from_millis(row.get::<_, i64>(5)?.cast_unsigned()),
-            })
-        },
-    )
-    .optional()
-}
-
-/// The boards' lines, as another process reads them.
-pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
-    db.prepare(
-        "SELECT slug, outcome, class, code, reason, missing, since, next_retry, repair_attempts, last_tick, ready, \
-         running, held, suppressed, guarded, risk FROM boards ORDER BY slug <> 'default', slug",
-    )?
-    .query_map([], |row| {
-        Ok(BoardRow {
-            slug: row.get(0)?,
-            outcome: row.get(1)?,
-            class: row.get(2)?,
-            code: row.get(3)?,
-            reason: row.get(4)?,
-            missing: row.get(5)?,
-            since: row.get(6)?,
-            next_retry: row.get(7)?,
-            repair_attempts: row.get(8)?,
-            last_tick: row.get(9)?,
-            ready: row.get(10)?,
-            running: row.get(11)?,
-            held: row.get(12)?,
-            suppressed: row.get::<_, i64>(13)?.cast_unsigned(),
-            guarded: row.get(14)?,
-            risk: row.get(15)?,
-        })
-    })?
-    .collect()
-}
-
-fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
-    db.prepare_cached(
-        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-    )?
-    .execute(rusqlite::params![
-        row.slug, row.outcome, row.class, row.code, row.reason, row.missing, row.since, row.next_retry,
-        row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
-        row.guarded, row.risk,
-    ])
 }
 
 /// Whether there is a table of boards that has not all columns of today.

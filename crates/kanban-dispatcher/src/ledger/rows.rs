@@ -1,0 +1,100 @@
+//! What `status` shows, as rows.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Result};
+
+use crate::worker::identity::Identity;
+
+/// One board's line in the ledger.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BoardRow {
+    pub(crate) slug: String,
+    pub(crate) outcome: String,
+    pub(crate) class: Option<String>,
+    pub(crate) code: Option<i32>,
+    pub(crate) reason: Option<String>,
+    pub(crate) missing: Option<String>,
+    pub(crate) since: Option<i64>,
+    pub(crate) next_retry: Option<i64>,
+    pub(crate) repair_attempts: i64,
+    pub(crate) last_tick: Option<i64>,
+    pub(crate) ready: u32,
+    pub(crate) running: u32,
+    pub(crate) held: String,
+    pub(crate) suppressed: u64,
+    pub(crate) guarded: bool,
+    pub(crate) risk: Option<String>,
+}
+
+/// The dispatcher's own line.
+#[derive(Debug, Clone)]
+pub(crate) struct DispatcherRow {
+    pub(crate) state: String,
+    pub(crate) identity: Identity,
+    pub(crate) started_at: i64,
+    pub(crate) last_tick: i64,
+    pub(crate) interval: Duration,
+}
+
+/// The dispatcher's line, as another process reads it.
+pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> {
+    db.query_row(
+        "SELECT state, pid, start, started_at, last_tick, interval_ms FROM dispatcher",
+        [],
+        |row| {
+            let start = row.get::<_, i64>(2)?.cast_unsigned();
+            Ok(DispatcherRow {
+                state: row.get(0)?,
+                identity: Identity {
+                    pid: row.get(1)?,
+                    start,
+                },
+                started_at: row.get(3)?,
+                last_tick: row.get(4)?,
+                interval: Duration::from_millis(row.get::<_, i64>(5)?.cast_unsigned()),
+            })
+        },
+    )
+    .optional()
+}
+
+/// The boards' lines, as another process reads them.
+pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
+    db.prepare(
+        "SELECT slug, outcome, class, code, reason, missing, since, next_retry, repair_attempts, last_tick, ready, \
+         running, held, suppressed, guarded, risk FROM boards ORDER BY slug <> 'default', slug",
+    )?
+    .query_map([], |row| {
+        Ok(BoardRow {
+            slug: row.get(0)?,
+            outcome: row.get(1)?,
+            class: row.get(2)?,
+            code: row.get(3)?,
+            reason: row.get(4)?,
+            missing: row.get(5)?,
+            since: row.get(6)?,
+            next_retry: row.get(7)?,
+            repair_attempts: row.get(8)?,
+            last_tick: row.get(9)?,
+            ready: row.get(10)?,
+            running: row.get(11)?,
+            held: row.get(12)?,
+            suppressed: row.get::<_, i64>(13)?.cast_unsigned(),
+            guarded: row.get(14)?,
+            risk: row.get(15)?,
+        })
+    })?
+    .collect()
+}
+
+pub(super) fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?
+    .execute(rusqlite::params![
+        row.slug, row.outcome, row.class, row.code, row.reason, row.missing, row.since, row.next_retry,
+        row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
+        row.guarded, row.risk,
+    ])
+}

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kanban_dispatcher::{Detail, NewTask, Outcome, Workspace};
@@ -269,21 +269,64 @@ fn a_checkout_that_was_half_made_is_not_worked_in() -> Result {
     Ok(())
 }
 
-#[test]
-fn git_that_hangs_costs_the_other_boards_nothing() -> Result {
-    let fleet = Fleet::new()?;
-    let repo = repository(&fleet, "repo")?;
+/// Checkouts of this repository wait until the file is there that is returned, or for a minute.
+fn hang_checkouts(repo: &Path) -> Result<PathBuf> {
     let hook = repo.join(".git/hooks/post-checkout");
     fs::create_dir_all(repo.join(".git/hooks"))?;
     let go = repo.join("go");
     fs::write(
         &hook,
         format!(
-            "#!/bin/sh\nwhile [ ! -e '{}' ]; do sleep 0.02; done\n",
+            "#!/bin/sh\nn=0; while [ ! -e '{}' ] && [ $n -lt 3000 ]; do sleep 0.02; n=$((n+1)); done\n",
             go.display()
         ),
     )?;
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755))?;
+    Ok(go)
+}
+
+#[test]
+fn git_that_a_dead_dispatcher_left_at_work_is_let_finish_and_its_checkout_is_used() -> Result {
+    let fleet = Fleet::new()?;
+    let repo = repository(&fleet, "repo")?;
+    let go = hang_checkouts(&repo)?;
+    let id = fleet.store("alpha")?.create(&worktree(Some(&repo), None))?;
+    let at = repo.join(".worktrees").join(&id);
+    let mut left = Command::new("git")
+        .arg("-C")
+        .arg(&repo)
+        .args(["worktree", "add", "-q", "-b", &format!("wt/{id}")])
+        .arg(&at)
+        .arg("HEAD")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    until("it is at work", || Ok(at.join("file").exists()))?;
+    let mut dispatcher = fleet
+        .builder(|config| config.board_deadline_seconds = Duration::from_millis(300))
+        .build();
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.outcome, Outcome::Busy);
+    fs::write(go, "")?;
+    until("its worker has started", || {
+        dispatcher.tick();
+        let detail = fleet.show("alpha", &id)?;
+        Ok(detail.runs.len() == 1 && detail.runs[0].worker_pid.is_some())
+    })?;
+    assert!(left.wait()?.success());
+    let kinds = fleet.show("alpha", &id)?.events;
+    assert!(
+        kinds.iter().all(|event| event.kind != "spawn_failed"),
+        "{kinds:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn git_that_hangs_costs_the_other_boards_nothing() -> Result {
+    let fleet = Fleet::new()?;
+    let repo = repository(&fleet, "repo")?;
+    let go = hang_checkouts(&repo)?;
     let id = fleet.store("alpha")?.create(&worktree(Some(&repo), None))?;
     let other = fleet.ready("beta", 1)?.remove(0);
     let mut dispatcher = fleet

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::makers::wait_for_makers;
+
 /// For everything that one workspace asks of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -92,6 +94,11 @@ impl Git {
             )));
         }
         Ok(true)
+    }
+
+    /// Lets a git finish that makes a checkout at `path` for a dispatcher which is gone.
+    pub(super) fn let_finish(&self, path: &Path) {
+        self.left.set(wait_for_makers(path, self.left.get()));
     }
 
     /// Makes a checkout of `branch` at `path`, and the branch if there is none of that name.

@@ -7,6 +7,7 @@ mod git;
 pub(crate) mod identity;
 mod launch;
 mod log;
+mod makers;
 mod placed;
 mod process;
 mod start;

@@ -108,6 +108,7 @@ fn worktree(board: &Board, work: &Work, named: Option<PathBuf>) -> io::Result<Ma
 
 /// A checkout of `repo` at `path`: the one that is there, or a new one.
 fn ensure(git: &Git, repo: &Path, path: PathBuf, branch: String) -> io::Result<Made> {
+    git.let_finish(&path);
     if path.exists() && git.is_checkout(&path, repo)? {
         let branch = git.branch(&path)?.unwrap_or(branch);
         return Ok(Made {

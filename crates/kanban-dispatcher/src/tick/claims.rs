@@ -35,6 +35,14 @@ pub(super) fn limit_claims(
         report.hold_back(HeldReason::NoWorker, claims.len());
         claims.clear();
     }
+    let wanted = claims.len();
+    claims.retain(|claim| !still_alive.contains(&claim.task));
+    report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
+    if may_start == 0 {
+        // The whole board rests: that is why, whatever else its tasks wait for.
+        report.hold_back(why_not, claims.len());
+        claims.clear();
+    }
     if tick.is_early {
         let wanted = claims.len();
         claims.retain(|claim| !refusals.is_resting(&claim.task));
@@ -50,9 +58,6 @@ pub(super) fn limit_claims(
     };
     report.hold_back(HeldReason::NoWorker, claims.len().saturating_sub(places));
     claims.truncate(places);
-    let wanted = claims.len();
-    claims.retain(|claim| !still_alive.contains(&claim.task));
-    report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
     report.hold_back(why_not, claims.len().saturating_sub(may_start));
     claims.truncate(may_start);
     report.hold_back(HeldReason::HostCap, claims.len().saturating_sub(room));

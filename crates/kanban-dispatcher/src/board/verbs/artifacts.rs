@@ -3,10 +3,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Transaction};
+use rustix::fs::{Mode, OFlags, open};
 use serde_json::{Map, Value};
 
 use super::super::event::{self, Payload};
@@ -105,7 +107,9 @@ impl Kept {
         if !path.starts_with(workspace) {
             return Ok(name.to_owned());
         }
-        let metadata = fs::metadata(&path)?;
+        // Held before it is judged, so that nothing else can come into its place; such a hold reads nothing and drops no lock.
+        let held = File::from(open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
+        let metadata = held.metadata()?;
         if !metadata.is_file() || is_board(board, &metadata) {
             return Err(io::Error::other("it is no file to be copied"));
         }
@@ -116,7 +120,8 @@ impl Kept {
         let copy = unused(&self.dir, &path)?;
         let (name, to) = (copy.name.clone(), copy.path.clone());
         self.copies.push(copy);
-        let mut from = File::open(&path)?.take(SIZE_MAX + 1);
+        let judged = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let mut from = File::open(judged)?.take(SIZE_MAX + 1);
         let size = io::copy(&mut from, &mut OpenOptions::new().write(true).open(&to)?)?;
         if size > SIZE_MAX {
             return Err(too_large());

@@ -12,6 +12,7 @@ use crate::ledger::levers::{Pauses, read_pauses};
 use crate::ledger::{self, BoardRow, DispatcherRow, Ledger};
 use crate::levers::Pause;
 use crate::root::{Root, Slug};
+use crate::usage::Usage;
 
 /// A dispatcher whose last tick is older than this many intervals is stale.
 const STALE_INTERVALS: u32 = 3;
@@ -46,6 +47,10 @@ pub struct DispatcherStatus {
     pub last_tick: Option<i64>,
     /// Seconds between two ticks.
     pub interval_seconds: Option<f64>,
+    /// Passes over all boards since it started; a tick between two intervals, of some boards only, is none.
+    pub ticks: Option<u64>,
+    /// What its process uses, at its last tick.
+    pub usage: Option<Usage>,
 }
 
 /// Whether the dispatcher runs.
@@ -240,6 +245,8 @@ impl DispatcherStatus {
                 started_at: None,
                 last_tick: None,
                 interval_seconds: None,
+                ticks: None,
+                usage: None,
             };
         };
         let state = if row.state != "serving" || !row.identity.is_alive() {
@@ -256,6 +263,8 @@ impl DispatcherStatus {
             started_at: Some(row.started_at),
             last_tick: Some(row.last_tick),
             interval_seconds: Some(row.interval.as_secs_f64()),
+            ticks: Some(row.ticks),
+            usage: Some(row.usage),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::io::{IsTerminal, stdout};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use kanban_dispatcher::{BoardState, BoardStatus, DispatcherState, Health, Status};
+use kanban_dispatcher::{
+    BoardState, BoardStatus, DispatcherState, DispatcherStatus, Health, Status,
+};
 use serde_json::Value;
 
 use crate::age::{self, NOTHING};
@@ -63,12 +65,18 @@ fn look(place: &Place, json: Option<Layout>, before: &str) -> Result<Code, Failu
 
 fn render(status: &Status, now: i64, is_colourful: bool) -> String {
     let mut text = dispatcher_line(status, now, is_colourful);
-    if status.boards.is_empty() {
-        return text;
+    if !status.boards.is_empty() {
+        text.push('\n');
+        text.push_str(&boards(&status.boards, now, is_colourful));
     }
-    text.push('\n');
-    text.push_str(&table(&status.boards, now, is_colourful).render());
-    for board in &status.boards {
+    text.push_str(&usage_line(&status.dispatcher));
+    text
+}
+
+/// The table, and what does not fit into it.
+fn boards(boards: &[BoardStatus], now: i64, is_colourful: bool) -> String {
+    let mut text = table(boards, now, is_colourful).render();
+    for board in boards {
         if let Some(reason) = board
             .reason
             .as_ref()
@@ -77,13 +85,12 @@ fn render(status: &Status, now: i64, is_colourful: bool) -> String {
             text.push_str(&format!("\n{}: {}", board.slug, output::plain(reason)));
         }
     }
-    for board in &status.boards {
+    for board in boards {
         if let Some(risk) = &board.risk {
             text.push_str(&format!("\n{}: {}", board.slug, output::plain(risk)));
         }
     }
-    let unguarded: Vec<&str> = status
-        .boards
+    let unguarded: Vec<&str> = boards
         .iter()
         .filter(|board| matches!(board.state, BoardState::Ok | BoardState::Paused))
         .filter(|board| board.last_tick.is_some() && !board.guarded)
@@ -121,7 +128,24 @@ fn dispatcher_line(status: &Status, now: i64, is_colourful: bool) -> String {
     if let Some(seconds) = dispatcher.interval_seconds {
         text.push_str(&format!("  every {seconds}s"));
     }
-    text + "  root " + &output::plain(&status.root)
+    text.push_str("  root ");
+    text.push_str(&output::plain(&status.root));
+    text
+}
+
+/// What the dispatcher's process uses, on a line of its own.
+fn usage_line(dispatcher: &DispatcherStatus) -> String {
+    let serves = dispatcher.state == DispatcherState::Serving;
+    let Some(usage) = dispatcher.usage.filter(|_| serves) else {
+        return String::new();
+    };
+    format!(
+        "\n{} descriptors, at most {}; {} MiB of memory, at most {}",
+        usage.descriptors,
+        usage.descriptors_max,
+        usage.resident_kib / 1024,
+        usage.resident_max_kib / 1024
+    )
 }
 
 fn table(boards: &[BoardStatus], now: i64, is_colourful: bool) -> Table {

@@ -2,7 +2,8 @@
 //! standard output, standard error and the database.
 
 mod cli {
-    // What the tests stand on.
+    // What the tests stand on, and those in cases.rs.
+    #[allow(dead_code, reason = "a part of it is used there alone")]
     pub(crate) mod daemon;
     pub(crate) mod house;
     pub(crate) mod said;

@@ -79,6 +79,8 @@ impl Builder {
             wanting: HashSet::new(),
             started_at,
             ticks: 0,
+            turns: 0,
+            usage: crate::usage::Usage::default(),
             standby: None,
             pauses: Arc::default(),
             mark: None,

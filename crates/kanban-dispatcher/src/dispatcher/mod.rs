@@ -28,6 +28,7 @@ use crate::root::{Board, Root, Slug};
 use crate::site::Site;
 use crate::tick::outcome;
 use crate::tick::state::{BoardState, LastKnown};
+use crate::usage::Usage;
 use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::Gate;
@@ -64,7 +65,10 @@ pub struct Dispatcher {
     /// Boards that could start more if there were room.
     wanting: HashSet<Slug>,
     started_at: i64,
-    ticks: usize,
+    /// Passes over all boards, and the turns of some between them.
+    ticks: u64,
+    turns: usize,
+    usage: Usage,
     standby: Option<String>,
     /// As the ledger last had them, and which ledger that was.
     pauses: Arc<Pauses>,
@@ -234,8 +238,12 @@ impl Dispatcher {
             self.look_for_risks(&served);
         }
         let keep_others = only.is_some() || self.site.root.only().is_some();
+        if only.is_none() {
+            self.ticks += 1;
+            self.usage.look();
+        }
+        self.turns += 1;
         self.publish(&reports, "serving", keep_others);
-        self.ticks += 1;
         TickReport {
             standby: None,
             boards: reports,
@@ -329,8 +337,9 @@ impl Dispatcher {
         let dispatcher = publish::dispatcher_row(
             &self.site,
             state,
-            self.started_at,
+            (self.started_at, self.ticks),
             self.config.dispatch_interval_seconds,
+            self.usage,
         );
         match self.site.ledger.publish(&dispatcher, &rows, keep_others) {
             Some(Ok(())) => self.ledger_works(),

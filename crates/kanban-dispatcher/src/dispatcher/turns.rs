@@ -47,13 +47,14 @@ impl Dispatcher {
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
         let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
         tick.pauses = Arc::clone(&self.pauses);
+        tick.number = self.ticks + u64::from(!is_early);
         let tick = Arc::new(tick);
         self.meet(boards, &tick);
         // Another board is first each time, so that one that hangs does not always hold up the same ones.
         let first = if boards.is_empty() {
             0
         } else {
-            self.ticks % boards.len()
+            self.turns % boards.len()
         };
         for board in boards[first..].iter().chain(&boards[..first]) {
             let Some(home) = self.states.get_mut(board.slug()) else {
@@ -85,7 +86,7 @@ impl Dispatcher {
             });
         }
         let done = self.lanes.finish(self.config.board_deadline_seconds);
-        let served = self.ticks as u64 + 1;
+        let served = self.turns as u64 + 1;
         done.into_iter()
             .map(|(mut state, report)| {
                 let slug = report.slug.clone();

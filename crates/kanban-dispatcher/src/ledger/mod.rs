@@ -23,7 +23,8 @@ use crate::worker::Adopted;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS dispatcher (
     id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL, pid INTEGER NOT NULL, start INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, last_tick INTEGER NOT NULL, interval_ms INTEGER NOT NULL);
+    started_at INTEGER NOT NULL, last_tick INTEGER NOT NULL, interval_ms INTEGER NOT NULL,
+    ticks INTEGER NOT NULL, usage TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS boards (
     slug TEXT PRIMARY KEY, outcome TEXT NOT NULL, class TEXT, code INTEGER, reason TEXT, missing TEXT, since INTEGER,
     next_retry INTEGER, repair_attempts INTEGER NOT NULL DEFAULT 0, last_tick INTEGER,
@@ -191,7 +192,7 @@ impl Ledger {
             }
             let row = dispatcher;
             tx.prepare_cached(
-                "INSERT OR REPLACE INTO dispatcher VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO dispatcher VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute((
                 &row.state,
@@ -202,6 +203,8 @@ impl Ledger {
                 u64::try_from(row.interval.as_millis())
                     .unwrap_or(u64::MAX)
                     .cast_signed(),
+                row.ticks.cast_signed(),
+                serde_json::to_string(&row.usage).unwrap_or_default(),
             ))?;
             tx.commit()
         })
@@ -212,10 +215,11 @@ impl Ledger {
     }
 }
 
-/// Whether there is a table of boards that has not all columns of today.
-fn lacks_columns(db: &Connection) -> Result<bool> {
-    let sql = "SELECT count(*) > 0 AND NOT max(name = 'risk') FROM pragma_table_info('boards')";
-    Ok(db.query_row(sql, [], |row| row.get::<_, Option<bool>>(0))? == Some(true))
+/// Whether there is such a table that has not all columns of today; `newest` is one that came last.
+fn lacks_column(db: &Connection, table: &str, newest: &str) -> Result<bool> {
+    let sql = "SELECT count(*) > 0 AND NOT max(name = ?2) FROM pragma_table_info(?1)";
+    let lacks: Option<bool> = db.query_row(sql, [table, newest], |row| row.get(0))?;
+    Ok(lacks == Some(true))
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
@@ -237,9 +241,11 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = NORMAL;")?;
         // From the start: one that reads first and writes then is refused at once when another writes, however long it would wait.
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if lacks_columns(&tx)? {
-            // Of an earlier version: it is filled anew at each tick.
-            tx.execute_batch("DROP TABLE boards")?;
+        // Of an earlier version: they are filled anew at each tick.
+        for (table, newest) in [("boards", "risk"), ("dispatcher", "usage")] {
+            if lacks_column(&tx, table, newest)? {
+                tx.execute_batch(&format!("DROP TABLE {table}"))?;
+            }
         }
         tx.execute_batch(SCHEMA)?;
         tx.execute_batch(levers::SCHEMA)?;

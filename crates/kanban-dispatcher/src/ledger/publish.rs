@@ -6,6 +6,7 @@ use super::{BoardRow, DispatcherRow};
 use crate::report::{BoardReport, held_by_reason};
 use crate::site::Site;
 use crate::tick::state::{BoardState, LastKnown};
+use crate::usage::Usage;
 use crate::worker::identity::Identity;
 
 /// One board's line; `state` is missing while a lane that hangs has it.
@@ -44,8 +45,9 @@ pub(crate) fn board_row(
 pub(crate) fn dispatcher_row(
     site: &Site,
     state: &str,
-    started_at: i64,
+    (started_at, ticks): (i64, u64),
     interval: Duration,
+    usage: Usage,
 ) -> DispatcherRow {
     let pid = std::process::id();
     DispatcherRow {
@@ -54,5 +56,7 @@ pub(crate) fn dispatcher_row(
         started_at,
         last_tick: site.clock.unix(),
         interval,
+        ticks,
+        usage,
     }
 }

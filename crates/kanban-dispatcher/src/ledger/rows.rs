@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
+use crate::usage::Usage;
 use crate::worker::identity::Identity;
 
 /// One board's line in the ledger.
@@ -35,12 +36,15 @@ pub(crate) struct DispatcherRow {
     pub(crate) started_at: i64,
     pub(crate) last_tick: i64,
     pub(crate) interval: Duration,
+    /// Passes over all boards since it started.
+    pub(crate) ticks: u64,
+    pub(crate) usage: Usage,
 }
 
 /// The dispatcher's line, as another process reads it.
 pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> {
     db.query_row(
-        "SELECT state, pid, start, started_at, last_tick, interval_ms FROM dispatcher",
+        "SELECT state, pid, start, started_at, last_tick, interval_ms, ticks, usage FROM dispatcher",
         [],
         |row| {
             let start = row.get::<_, i64>(2)?.cast_unsigned();
@@ -53,6 +57,8 @@ pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> 
                 started_at: row.get(3)?,
                 last_tick: row.get(4)?,
                 interval: Duration::from_millis(row.get::<_, i64>(5)?.cast_unsigned()),
+                ticks: row.get::<_, i64>(6)?.cast_unsigned(),
+                usage: serde_json::from_str(&row.get::<_, String>(7)?).unwrap_or_default(),
             })
         },
     )

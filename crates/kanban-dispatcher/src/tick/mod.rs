@@ -54,6 +54,8 @@ pub(crate) struct Tick {
     pub(crate) wake: Wake,
     /// Between two intervals, because a worker has ended.
     pub(crate) is_early: bool,
+    /// Which pass over all boards this is, or comes after.
+    pub(crate) number: u64,
     /// Boards on which nothing starts.
     pub(crate) pauses: Arc<Pauses>,
     /// The configured command, for a dispatcher without a launcher of its own.
@@ -74,6 +76,7 @@ impl Tick {
             config,
             wake,
             is_early,
+            number: 0,
         };
         let check = catch_unwind(AssertUnwindSafe(|| tick.launcher().check()));
         let check = check.unwrap_or_else(|_| Err(io::Error::other("the launcher panicked")));
@@ -164,7 +167,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
             if !report.held.contains_key(&HeldReason::NoWorker) {
                 site.resilience.log_success(&slug, ended.is_some());
             }
-            log_work(&report);
+            log_work(tick.number, &report);
             log_no_worker(tick, state, &report);
             state.succeeded(tick.now, &report);
             report

@@ -53,7 +53,7 @@ pub(super) fn absent(tick: &Tick, state: &mut BoardState) -> BoardReport {
 }
 
 /// One line for a turn in which something happened, whatever it was.
-pub(super) fn log_work(report: &BoardReport) {
+pub(super) fn log_work(tick: u64, report: &BoardReport) {
     let BoardReport {
         started,
         promoted,
@@ -66,7 +66,7 @@ pub(super) fn log_work(report: &BoardReport) {
     let started = started.len();
     if started > 0 || promoted + reclaimed + failed + stopped > 0 {
         tracing::info!(
-            board = %report.slug, started, promoted, reclaimed, failed, gave_up, stopped,
+            board = %report.slug, tick, started, promoted, reclaimed, failed, gave_up, stopped,
             ready = report.ready, running = report.running, "board ticked"
         );
     }

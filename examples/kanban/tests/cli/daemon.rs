@@ -1,5 +1,6 @@
 //! The daemon as a process.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -36,6 +37,24 @@ impl Daemon {
         let (file, log) = named.keep()?;
         let child = command.stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Self { child, log })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its children that have ended and were not waited for.
+    pub(crate) fn zombies(&self) -> Result<BTreeSet<u32>> {
+        let mut found = BTreeSet::new();
+        // Each thread has the children that it started.
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))?.flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            let pids = children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok());
+            found.extend(pids.filter(|pid| is_zombie(*pid)));
+        }
+        Ok(found)
     }
 
     /// What it has said so far.
@@ -91,6 +110,14 @@ impl Daemon {
             status.ok_or_else(|| fs::read_to_string(&log).unwrap_or_default().into())
         })
     }
+}
+
+fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| {
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.starts_with(" Z"))
+    })
 }
 
 impl Drop for Daemon {

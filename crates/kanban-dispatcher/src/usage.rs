@@ -1,0 +1,63 @@
+//! What this process uses of the machine, for `status`: a leak is seen there before it hurts.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// Descriptors and memory of the dispatcher's process, at its last tick and at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Open descriptors.
+    pub descriptors: u32,
+    /// The most that were open at the end of a tick since it started.
+    pub descriptors_max: u32,
+    /// Resident memory in KiB.
+    pub resident_kib: u64,
+    /// The most that was ever resident, in KiB, as the kernel has it.
+    pub resident_max_kib: u64,
+}
+
+impl Usage {
+    /// As it is now; what cannot be read stays as it was.
+    pub(crate) fn look(&mut self) {
+        if let Ok(entries) = fs::read_dir("/proc/self/fd") {
+            // Without the one that lists them.
+            let open = entries.count().saturating_sub(1);
+            self.descriptors = u32::try_from(open).unwrap_or(u32::MAX);
+            self.descriptors_max = self.descriptors_max.max(self.descriptors);
+        }
+        if let Ok(status) = fs::read_to_string("/proc/self/status") {
+            let kib = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+                line.trim_end_matches("kB").trim().parse().ok()
+            };
+            self.resident_kib = kib("VmRSS:").unwrap_or(self.resident_kib);
+            self.resident_max_kib = kib("VmHWM:").unwrap_or(self.resident_max_kib);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_opened_is_counted_and_the_most_is_kept() -> std::io::Result<()> {
+        let mut usage = Usage::default();
+        usage.look();
+        let held: Vec<_> = (0..50)
+            .map(|_| fs::File::open("/dev/null"))
+            .collect::<std::io::Result<_>>()?;
+        let before = usage;
+        usage.look();
+        // Other tests of this process open and close meanwhile.
+        assert!(usage.descriptors > before.descriptors + 20, "{usage:?}");
+        drop(held);
+        let most = usage.descriptors_max;
+        usage.look();
+        assert!(usage.descriptors_max >= most && usage.resident_max_kib >= usage.resident_kib);
+        assert!(usage.resident_kib > 500, "{usage:?}");
+        Ok(())
+    }
+}

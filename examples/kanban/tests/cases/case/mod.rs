@@ -1,0 +1,328 @@
+//! One case: an installation with ten boards, the daemon on it, and what it says.
+
+mod invariants;
+mod lines;
+mod report;
+mod workers;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::process::Signal;
+use serde_json::Value;
+
+pub(crate) use self::lines::Line;
+pub(crate) use self::report::run;
+pub(crate) use self::workers::DONE;
+pub(crate) use crate::daemon::Daemon;
+pub(crate) use crate::house::{House, Result};
+
+/// The board that something happens to.
+pub(crate) const FAULTY: &str = "faulty";
+
+/// How many others there are; nothing may happen to them.
+const OTHERS: usize = 9;
+
+/// The interval between two ticks.
+pub(crate) const T: Duration = Duration::from_millis(100);
+
+/// The log window.
+pub(crate) const W: Duration = Duration::from_secs(1);
+
+/// The first retry of a held board; the longest is four times as long.
+pub(crate) const B: Duration = Duration::from_secs(1);
+
+/// `case! { c01_name, injects: "...", holds: "...", |case| { ...; Ok(()) } }`: a test named after its case, which ends with the
+/// invariants and leaves its row for the table.
+macro_rules! case {
+    ($name:ident, injects: $injects:expr, holds: $holds:expr, $body:expr) => {
+        #[test]
+        fn $name() -> crate::cases::case::Result {
+            crate::cases::case::run(stringify!($name), $injects, $holds, $body)
+        }
+    };
+}
+
+/// An installation with ten boards, and the daemon on it once it is started.
+pub(crate) struct Case {
+    pub(crate) house: House,
+    daemon: Option<Daemon>,
+    /// What its process used when it first served.
+    base: Option<Usage>,
+    /// Boards that are there, `default` aside.
+    boards: BTreeSet<String>,
+    /// Boards that were damaged on purpose: nothing is asked of their files.
+    damaged: BTreeSet<String>,
+}
+
+/// What the daemon's process uses, as the kernel has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) descriptors: usize,
+    pub(crate) resident_kib: u64,
+}
+
+// ===== impl Case =====
+
+impl Case {
+    /// Ten boards and the quick settings; workers complete their task at once.
+    fn new() -> Result<Self> {
+        let mut case = Self {
+            house: House::new()?,
+            daemon: None,
+            base: None,
+            boards: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+        };
+        case.settings(DONE, "", "")?;
+        case.make_board(FAULTY)?;
+        for n in 1..=OTHERS {
+            case.make_board(&format!("other-{n}"))?;
+        }
+        Ok(case)
+    }
+
+    /// Writes the settings anew: workers that run `script`, `more` lines before the tables, and `tables` after them.
+    ///
+    /// The script finds the root in `$1` and the program in `$2`; see `workers.rs` for what runs before it.
+    pub(crate) fn settings(&self, script: &str, more: &str, tables: &str) -> Result {
+        let words = workers::command(script);
+        let text = format!(
+            "dispatch_interval_seconds = {}\nworkers_max = 64\nrate_limit_cooldown_seconds = 1\n{more}\n\
+             [worker]\nrequire_profile = false\nstop_grace_seconds = 0\ncommand = {words:?}\n\
+             [throttle]\nwindow_seconds = {}\n\
+             [quarantine]\nfirst_retry_seconds = {}\nmax_retry_seconds = {}\n{tables}\n",
+            T.as_secs_f64(),
+            W.as_secs_f64(),
+            B.as_secs_f64(),
+            4 * B.as_secs(),
+        );
+        // In one step: a daemon that runs reads it too.
+        let path = self.house.root().join("kanban/dispatcher.toml");
+        fs::create_dir_all(self.house.root().join("kanban"))?;
+        fs::write(path.with_extension("new"), text)?;
+        Ok(fs::rename(path.with_extension("new"), path)?)
+    }
+
+    // ----- boards -----
+
+    /// Makes a board, which is there from now on.
+    pub(crate) fn make_board(&mut self, slug: &str) -> Result {
+        self.house.ok(&["--board", slug, "init"])?;
+        self.boards.insert(slug.to_owned());
+        Ok(())
+    }
+
+    /// A board that is gone, on purpose.
+    pub(crate) fn expect_gone(&mut self, slug: &str) {
+        self.boards.remove(slug);
+    }
+
+    /// Nothing is asked of this board's file in the end.
+    pub(crate) fn expect_damage(&mut self, slug: &str) {
+        self.damaged.insert(slug.to_owned());
+    }
+
+    /// The boards that nothing is done to.
+    pub(crate) fn others(&self) -> Vec<&str> {
+        let all = self.boards.iter().map(String::as_str);
+        all.filter(|slug| slug.starts_with("other-")).collect()
+    }
+
+    /// A board's directory.
+    pub(crate) fn dir(&self, slug: &str) -> PathBuf {
+        self.house.root().join("kanban/boards").join(slug)
+    }
+
+    /// A board's database file.
+    pub(crate) fn file(&self, slug: &str) -> PathBuf {
+        self.dir(slug).join("kanban.db")
+    }
+
+    /// A connection to a board that exists. Never from the process that opens a board's file by other means.
+    pub(crate) fn db(&self, slug: &str) -> Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let db = Connection::open_with_flags(self.file(slug), flags)?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        Ok(db)
+    }
+
+    /// A new ready task of this board; its id.
+    pub(crate) fn add(&self, slug: &str, title: &str) -> Result<String> {
+        let args = ["--board", slug, "add", title, "--assignee", "anyone"];
+        Ok(self.house.ok(&args)?.out.trim().to_owned())
+    }
+
+    /// One value of a statement about one task, or of any with `?1`.
+    pub(crate) fn query<T: rusqlite::types::FromSql>(
+        &self,
+        slug: &str,
+        sql: &str,
+        task: &str,
+    ) -> Result<T> {
+        Ok(self.db(slug)?.query_row(sql, [task], |row| row.get(0))?)
+    }
+
+    // ----- the daemon -----
+
+    /// Starts the daemon, which must come to serve all boards.
+    pub(crate) fn start(&mut self) -> Result {
+        self.start_unwell()?;
+        self.daemon()?.serves(&self.house)
+    }
+
+    /// Starts it where not all boards are well: it must come to its first tick.
+    pub(crate) fn start_unwell(&mut self) -> Result {
+        let daemon = self.house.daemon(&["--log-format", "json"])?;
+        self.begin(daemon)
+    }
+
+    /// The same with a daemon that was started by other means; its log must be JSON.
+    pub(crate) fn begin(&mut self, daemon: Daemon) -> Result {
+        self.daemon = Some(daemon);
+        self.until("a first tick", |case| {
+            let status = case.status()?;
+            let pid = case.daemon()?.pid();
+            match status["dispatcher"]["pid"] == pid && status["dispatcher"]["ticks"] != 0 {
+                true => Ok(()),
+                false => Err(status.to_string().into()),
+            }
+        })?;
+        self.base = Some(self.usage()?);
+        Ok(())
+    }
+
+    pub(crate) fn daemon(&self) -> Result<&Daemon> {
+        self.daemon.as_ref().ok_or_else(|| "no daemon".into())
+    }
+
+    /// Asks the daemon to end and gives back what it has logged, all of it.
+    pub(crate) fn stop(&mut self) -> Result<Vec<Line>> {
+        let mut daemon = self.daemon.take().ok_or("no daemon")?;
+        let status = daemon.stop(&self.house, Signal::TERM)?;
+        if status.code() != Some(0) {
+            return Err(format!("{status}: {}", daemon.log()).into());
+        }
+        lines::parse(&daemon.log())
+    }
+
+    /// Kills it; its log is gone with it.
+    pub(crate) fn kill(&mut self) {
+        self.daemon = None;
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn lines(&self) -> Result<Vec<Line>> {
+        lines::parse(&self.daemon()?.log())
+    }
+
+    /// What it has logged so far about a board.
+    pub(crate) fn lines_about(&self, slug: &str) -> Result<Vec<Line>> {
+        let mut lines = self.lines()?;
+        lines.retain(|line| line.board() == Some(slug));
+        Ok(lines)
+    }
+
+    /// Waits for a line about this board that contains these words, and gives it back.
+    pub(crate) fn line(&self, slug: &str, words: &str) -> Result<Line> {
+        self.until(words, |case| {
+            let lines = case.lines_about(slug)?;
+            let found = lines.iter().find(|line| line.message().contains(words));
+            found.cloned().ok_or_else(|| format!("{lines:#?}").into())
+        })
+    }
+
+    /// What its process uses now.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let pid = self.daemon()?.pid();
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = line.ok_or("no VmRSS")?.trim_end_matches("kB").trim();
+        Ok(Usage {
+            descriptors: fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
+            resident_kib: resident.parse()?,
+        })
+    }
+
+    // ----- what another process sees -----
+
+    /// `kanban status --json`, whatever its exit code.
+    pub(crate) fn status(&self) -> Result<Value> {
+        self.house.say(&["status", "--json"])?.json()
+    }
+
+    /// A board's entry in it.
+    pub(crate) fn board_status(&self, slug: &str) -> Result<Value> {
+        let status = self.status()?;
+        let mut boards = status["boards"].as_array().into_iter().flatten();
+        let found = boards.find(|board| board["slug"] == slug).cloned();
+        found.ok_or_else(|| format!("no {slug}: {status}").into())
+    }
+
+    /// Waits until a board is in this state, and gives back its entry.
+    pub(crate) fn state(&self, slug: &str, state: &str) -> Result<Value> {
+        self.until(&format!("{slug} {state}"), |case| {
+            match case.board_status(slug)? {
+                board if board["state"] == state => Ok(board),
+                board => Err(board.to_string().into()),
+            }
+        })
+    }
+
+    /// Passes over all boards so far.
+    pub(crate) fn ticks(&self) -> Result<u64> {
+        let status = self.status()?;
+        let ticks = status["dispatcher"]["ticks"].as_u64();
+        ticks.ok_or_else(|| status.to_string().into())
+    }
+
+    /// Lets so many whole ticks pass.
+    pub(crate) fn let_ticks_pass(&self, ticks: u64) -> Result {
+        // The one under way may have looked already.
+        let then = self.ticks()? + 1 + ticks;
+        self.until("more ticks", |case| match case.ticks()? {
+            now if now >= then => Ok(()),
+            now => Err(format!("{now} of {then}").into()),
+        })
+    }
+
+    /// Looks until there is something to see; an error counts as nothing yet.
+    pub(crate) fn until<R>(&self, what: &str, look: impl Fn(&Self) -> Result<R>) -> Result<R> {
+        self.house.until(what, || look(self))
+    }
+
+    /// Each of these boards gets a task, and starts it within two ticks. Counted in ticks, so that a loaded machine fails nothing.
+    #[track_caller]
+    pub(crate) fn start_within_two_ticks(&self, slugs: &[&str]) -> Result {
+        let before = self.lines()?.len();
+        for slug in slugs {
+            self.add(slug, "pulse")?;
+        }
+        // Seen by the pass after the one under way at the latest.
+        let limit = self.ticks()? + 2;
+        for slug in slugs {
+            let line = self.until(&format!("a start on {slug}"), |case| {
+                let lines = case.lines()?;
+                let mut new = lines[before..].iter();
+                let started = new.find(|line| line.board() == Some(slug) && line.started() > 0);
+                started
+                    .cloned()
+                    .ok_or_else(|| format!("{:#?}", &lines[before..]).into())
+            })?;
+            assert!(
+                line.number("tick") <= limit,
+                "{slug} started later than tick {limit}: {line:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// The boards that nothing was done to do not notice.
+    #[track_caller]
+    pub(crate) fn others_go_on(&self) -> Result {
+        self.start_within_two_ticks(&self.others())
+    }
+}

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod cases;
 mod ci;
 mod features;
 mod msrv;
@@ -29,6 +30,9 @@ Usage: cargo xtask CHORE
   test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
   ci     what CI runs, in its order; ends with a table of the steps
   bench  measures all benches properly, about six minutes, and writes the tables into docs/benchmarks.md
+
+  cases [--write]
+         the cases of production alone, and whether docs/reliability.md tells of each; --write has it tell
 
   torture --seed N [--minutes M | --seconds S] [--peer] [--ungated] [--write]
          everything at once: writers, a nemesis and a checker; then the same with the peer's dispatcher, or ours without its
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         ["bench"] => bench::proper(),
         ["syscalls"] => syscalls::check(),
         ["old-sqlite"] => old_sqlite::check(),
+        ["cases"] => cases::run_all(false),
+        ["cases", "--write"] => cases::run_all(true),
         ["torture", words @ ..] => torture::run_one(words),
         ["-h" | "--help" | "help"] => {
             println!("{HELP}");

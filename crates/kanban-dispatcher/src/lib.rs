@@ -63,7 +63,7 @@ pub use crate::status::{
     BoardState, BoardStatus, DispatcherState, DispatcherStatus, Health, Status,
 };
 pub use crate::transition::{Cause, Claim, Failure, Reclaim, Stale, Transition, Verdict};
-pub use crate::usage::Usage;
+pub use crate::usage::{LogCounts, Usage};
 pub use crate::view::Status as TaskStatus;
 pub use crate::view::{
     BadRow, End, HeldCounts, HeldReason, Process, Processes, StopReason, Task, View,

@@ -1,5 +1,6 @@
 //! The four policies in one place, and what each class of failure leads to.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::config::{self, Config};
 use crate::error::Error;
 use crate::report::BoardFailure;
 use crate::root::{Board, Slug};
+use crate::usage::LogCounts;
 
 static CLASSIFIER: Classifier<1> = Classifier::new([Rule::of::<Error>("kanban/schema")]);
 
@@ -65,9 +67,9 @@ impl Resilience {
         }
     }
 
-    /// A board failed: one line per board and class in each window, with the number held back since the last one.
+    /// A board failed: one line per board and cause in each window, with the number held back since the last one.
     pub(crate) fn log_failure(&self, board: &Board, failure: &BoardFailure, next: Next) {
-        let Some(line) = self.throttle.check(board.slug(), failure.class.index()) else {
+        let Some(line) = self.throttle.check(board.slug(), cause(failure)) else {
             return;
         };
         let (class, code) = (failure.class.as_str(), failure.code);
@@ -160,6 +162,11 @@ impl Resilience {
         self.throttle.pending(slug)
     }
 
+    /// What the failures came to in the log, for `status`.
+    pub(crate) fn log_counts(&self) -> LogCounts {
+        LogCounts::new(&self.throttle.totals(), self.throttle.len())
+    }
+
     pub(crate) fn totals(&self) -> keyed_log_throttle::Totals {
         self.throttle.totals()
     }
@@ -194,11 +201,26 @@ pub(crate) enum Next {
     Hold { retry_in: Option<Duration> },
 }
 
+/// How many bits of a cause are its class.
+const CLASS_BITS: u32 = 6;
+const _: () = assert!(Class::ALL.len() <= 1 << CLASS_BITS);
+
+/// What failures are the same in the log: class, SQLite's code, and what is missing. Never the text, which may hold a path, a pid, a
+/// number that is new each time.
+fn cause(failure: &BoardFailure) -> ClassId {
+    let mut hasher = DefaultHasher::new();
+    (failure.code, &failure.missing).hash(&mut hasher);
+    let detail = (hasher.finish() as u16) << CLASS_BITS;
+    ClassId::new(detail | failure.class.index())
+}
+
+fn class_of(cause: ClassId) -> Class {
+    let index = usize::from(cause.get()) % (1 << CLASS_BITS);
+    Class::ALL.get(index).copied().unwrap_or(Class::Unknown)
+}
+
 fn log_pending(slug: &Slug, class: ClassId, pending: Pending) {
-    let class = Class::ALL
-        .get(usize::from(class.get()))
-        .copied()
-        .unwrap_or(Class::Unknown);
+    let class = class_of(class);
     let suppressed = pending.suppressed;
     if is_held(class) {
         tracing::error!(board = %slug, class = class.as_str(), suppressed, "more of the same: {pending}");

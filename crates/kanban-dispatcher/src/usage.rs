@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use keyed_log_throttle::Totals;
 use serde::{Deserialize, Serialize};
 
 /// Descriptors and memory of the dispatcher's process, at its last tick and at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
     /// Open descriptors.
@@ -16,6 +18,42 @@ pub struct Usage {
     pub resident_kib: u64,
     /// The most that was ever resident, in KiB, as the kernel has it.
     pub resident_max_kib: u64,
+    /// What the failures of boards came to in the log.
+    pub log: LogCounts,
+}
+
+/// Failures of boards since the dispatcher started: `observed` = `logged` + `reported` + `pending`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LogCounts {
+    /// Failures.
+    pub observed: u64,
+    /// Lines for one.
+    pub logged: u64,
+    /// Failures without a line whose number a later line told.
+    pub reported: u64,
+    /// Failures without a line whose number is still to be told.
+    pub pending: u64,
+    /// (board, cause) pairs that are told apart now; `throttle.keys_max` at most.
+    pub keys: u64,
+    /// Pairs that were let go: they had come to rest, or their board was removed.
+    pub evicted: u64,
+    /// Failures that shared a line with other boards', because there were too many pairs.
+    pub folded: u64,
+}
+
+impl LogCounts {
+    pub(crate) fn new(totals: &Totals, keys: usize) -> Self {
+        Self {
+            observed: totals.observed,
+            logged: totals.permitted,
+            reported: totals.reported,
+            pending: totals.pending,
+            keys: keys as u64,
+            evicted: totals.evicted,
+            folded: totals.folded,
+        }
+    }
 }
 
 impl Usage {

@@ -98,7 +98,7 @@ pub struct Config {
     pub worker: Worker,
 }
 
-/// `[throttle]`: one line per board and class of failure in each window.
+/// `[throttle]`: one line per board and cause of failure in each window.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -106,7 +106,7 @@ pub struct Throttle {
     /// The window.
     #[serde(deserialize_with = "value::interval")]
     pub window_seconds: Duration,
-    /// How many (board, class) pairs are told apart.
+    /// How many (board, cause) pairs are told apart.
     pub keys_max: NonZeroUsize,
 }
 

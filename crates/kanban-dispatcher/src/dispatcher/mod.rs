@@ -168,6 +168,7 @@ impl Dispatcher {
             return;
         }
         self.site.resilience.drain();
+        self.usage.log = self.site.resilience.log_counts();
         if self.lock.is_some() {
             self.publish(&[], "stopped", true);
             let workers = self.site.workers.alive();
@@ -241,6 +242,7 @@ impl Dispatcher {
         if only.is_none() {
             self.ticks += 1;
             self.usage.look();
+            self.usage.log = self.site.resilience.log_counts();
         }
         self.turns += 1;
         self.publish(&reports, "serving", keep_others);

@@ -56,6 +56,10 @@ pub(crate) struct Case {
     boards: BTreeSet<String>,
     /// Boards that were damaged on purpose: nothing is asked of their files.
     damaged: BTreeSet<String>,
+    /// In the settings from the next time on that they are written.
+    pub(crate) interval: Duration,
+    pub(crate) window: Duration,
+    pub(crate) first_retry: Duration,
 }
 
 /// What the daemon's process uses, as the kernel has it.
@@ -76,6 +80,9 @@ impl Case {
             base: None,
             boards: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            interval: T,
+            window: W,
+            first_retry: B,
         };
         case.settings(DONE, "", "")?;
         case.make_board(FAULTY)?;
@@ -95,10 +102,10 @@ impl Case {
              [worker]\nrequire_profile = false\nstop_grace_seconds = 0\ncommand = {words:?}\n\
              [throttle]\nwindow_seconds = {}\n\
              [quarantine]\nfirst_retry_seconds = {}\nmax_retry_seconds = {}\n{tables}\n",
-            T.as_secs_f64(),
-            W.as_secs_f64(),
-            B.as_secs_f64(),
-            4 * B.as_secs(),
+            self.interval.as_secs_f64(),
+            self.window.as_secs_f64(),
+            self.first_retry.as_secs_f64(),
+            (4 * self.first_retry).as_secs_f64(),
         );
         // In one step: a daemon that runs reads it too.
         let path = self.house.root().join("kanban/dispatcher.toml");
@@ -140,6 +147,18 @@ impl Case {
     /// A board's database file.
     pub(crate) fn file(&self, slug: &str) -> PathBuf {
         self.dir(slug).join("kanban.db")
+    }
+
+    /// Puts a file that is no database in the place of a board's. Its log goes too: SQLite would make a database of it.
+    pub(crate) fn spoil(&mut self, slug: &str) -> Result {
+        self.expect_damage(slug);
+        let new = self.house.beside("spoilt");
+        fs::write(&new, "no database at all\n".repeat(512))?;
+        fs::rename(new, self.file(slug))?;
+        for sidecar in ["kanban.db-wal", "kanban.db-shm"] {
+            let _ = fs::remove_file(self.dir(slug).join(sidecar));
+        }
+        Ok(())
     }
 
     /// A connection to a board that exists. Never from the process that opens a board's file by other means.
@@ -270,6 +289,13 @@ impl Case {
                 board => Err(board.to_string().into()),
             }
         })
+    }
+
+    /// A count of what became of failures in the log.
+    pub(crate) fn log_count(&self, name: &str) -> Result<u64> {
+        let status = self.status()?;
+        let count = status["dispatcher"]["usage"]["log"][name].as_u64();
+        count.ok_or_else(|| status.to_string().into())
     }
 
     /// Passes over all boards so far.

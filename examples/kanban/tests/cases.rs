@@ -23,4 +23,5 @@ mod cases {
 
     // The cases.
     mod logs;
+    mod workers;
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub(crate) use self::lines::Line;
 pub(crate) use self::report::run;
-pub(crate) use self::workers::DONE;
+pub(crate) use self::workers::{DONE, WAITS};
 pub(crate) use crate::daemon::Daemon;
 pub(crate) use crate::house::{House, Result};
 
@@ -60,6 +60,7 @@ pub(crate) struct Case {
     pub(crate) interval: Duration,
     pub(crate) window: Duration,
     pub(crate) first_retry: Duration,
+    pub(crate) workers_max: u32,
 }
 
 /// What the daemon's process uses, as the kernel has it.
@@ -83,6 +84,7 @@ impl Case {
             interval: T,
             window: W,
             first_retry: B,
+            workers_max: 64,
         };
         case.settings(DONE, "", "")?;
         case.make_board(FAULTY)?;
@@ -98,11 +100,12 @@ impl Case {
     pub(crate) fn settings(&self, script: &str, more: &str, tables: &str) -> Result {
         let words = workers::command(script);
         let text = format!(
-            "dispatch_interval_seconds = {}\nworkers_max = 64\nrate_limit_cooldown_seconds = 1\n{more}\n\
+            "dispatch_interval_seconds = {}\nworkers_max = {}\nrate_limit_cooldown_seconds = 1\n{more}\n\
              [worker]\nrequire_profile = false\nstop_grace_seconds = 0\ncommand = {words:?}\n\
              [throttle]\nwindow_seconds = {}\n\
              [quarantine]\nfirst_retry_seconds = {}\nmax_retry_seconds = {}\n{tables}\n",
             self.interval.as_secs_f64(),
+            self.workers_max,
             self.window.as_secs_f64(),
             self.first_retry.as_secs_f64(),
             (4 * self.first_retry).as_secs_f64(),
@@ -183,6 +186,41 @@ impl Case {
         task: &str,
     ) -> Result<T> {
         Ok(self.db(slug)?.query_row(sql, [task], |row| row.get(0))?)
+    }
+
+    /// Waits until the settings that were written last apply.
+    pub(crate) fn let_settings_apply(&self) -> Result {
+        let text = fs::read_to_string(self.house.root().join("kanban/dispatcher.toml"))?;
+        let before = self.lines()?.len();
+        // The same words, in a file that has changed: there is a line for it whenever they apply.
+        let path = self.house.root().join("kanban/dispatcher.toml");
+        fs::write(path.with_extension("new"), text + "# applied\n")?;
+        fs::rename(path.with_extension("new"), &path)?;
+        self.until("the settings in force", |case| {
+            let lines = case.lines()?;
+            let is_told = |line: &Line| line.message().contains("settings changed");
+            match lines[before..].iter().any(is_told) {
+                true => Ok(()),
+                false => Err(format!("{:#?}", &lines[before..]).into()),
+            }
+        })
+    }
+
+    /// Lets workers that run [`WAITS`] go on, all of them or that of one task.
+    pub(crate) fn go(&self, task: Option<&str>) -> Result {
+        let name = task.map_or_else(|| "go".to_owned(), |task| format!("go.{task}"));
+        Ok(fs::write(self.house.root().join(name), "")?)
+    }
+
+    /// Waits until a task has this status.
+    pub(crate) fn task(&self, slug: &str, id: &str, status: &str) -> Result {
+        self.until(&format!("{id} {status}"), |case| {
+            let sql = "SELECT status FROM tasks WHERE id = ?1";
+            match case.query::<String>(slug, sql, id)? {
+                now if now == status => Ok(()),
+                now => Err(now.into()),
+            }
+        })
     }
 
     // ----- the daemon -----

@@ -3,6 +3,11 @@
 /// Completes its task at once.
 pub(crate) const DONE: &str = "\"$2\" complete \"$HERMES_KANBAN_TASK\"";
 
+/// Waits until there is a file `go` or `go.TASK` in the root, and completes its task.
+pub(crate) const WAITS: &str = "\
+while [ -d \"$1/kanban\" ] && [ ! -e \"$1/go\" ] && [ ! -e \"$1/go.$HERMES_KANBAN_TASK\" ]; do sleep 0.05; done
+\"$2\" complete \"$HERMES_KANBAN_TASK\"";
+
 /// Runs before each script. The worker looks for live ones of its own task before it writes its own pid down: whoever comes second
 /// sees the first. `$1/worker.*` is where the installation's end looks for what still runs.
 const PREAMBLE: &str = "\

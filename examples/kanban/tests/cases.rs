@@ -23,5 +23,6 @@ mod cases {
 
     // The cases.
     mod logs;
+    mod status;
     mod workers;
 }

@@ -61,6 +61,7 @@ pub(crate) struct Case {
     pub(crate) window: Duration,
     pub(crate) first_retry: Duration,
     pub(crate) workers_max: u32,
+    pub(crate) requires_profile: bool,
 }
 
 /// What the daemon's process uses, as the kernel has it.
@@ -85,6 +86,7 @@ impl Case {
             window: W,
             first_retry: B,
             workers_max: 64,
+            requires_profile: false,
         };
         case.settings(DONE, "", "")?;
         case.make_board(FAULTY)?;
@@ -98,14 +100,30 @@ impl Case {
     ///
     /// The script finds the root in `$1` and the program in `$2`; see `workers.rs` for what runs before it.
     pub(crate) fn settings(&self, script: &str, more: &str, tables: &str) -> Result {
-        let words = workers::command(script);
+        self.write_settings(&workers::command(script), more, tables)
+    }
+
+    /// Workers of this program from now on.
+    pub(crate) fn program(&self, words: &[&str]) -> Result {
+        self.write_settings(
+            &words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>(),
+            "",
+            "",
+        )
+    }
+
+    fn write_settings(&self, words: &[String], more: &str, tables: &str) -> Result {
         let text = format!(
             "dispatch_interval_seconds = {}\nworkers_max = {}\nrate_limit_cooldown_seconds = 1\n{more}\n\
-             [worker]\nrequire_profile = false\nstop_grace_seconds = 0\ncommand = {words:?}\n\
+             [worker]\nrequire_profile = {}\nstop_grace_seconds = 0\ncommand = {words:?}\n\
              [throttle]\nwindow_seconds = {}\n\
              [quarantine]\nfirst_retry_seconds = {}\nmax_retry_seconds = {}\n{tables}\n",
             self.interval.as_secs_f64(),
             self.workers_max,
+            self.requires_profile,
             self.window.as_secs_f64(),
             self.first_retry.as_secs_f64(),
             (4 * self.first_retry).as_secs_f64(),

@@ -2,6 +2,7 @@
 //! anything that the dispatcher says.
 //!
 //! - [`chaos`]: three kinds of writers, a nemesis and a checker, for as long as one likes.
+//! - [`soak`]: thirty boards and a fault a second; what the dispatcher uses returns to where it was.
 //! - [`storm`]: SIGKILL at every moment between a claim and the worker's first step.
 //! - [`guard`]: the peer's processes, which lose each other's writes unless our daemon has the board open.
 //!
@@ -9,6 +10,7 @@
 
 pub mod chaos;
 pub mod guard;
+pub mod soak;
 pub mod storm;
 
 mod daemon;

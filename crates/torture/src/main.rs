@@ -13,6 +13,7 @@ use std::time::Duration;
 use torture::Result;
 use torture::chaos::{self, Chaos, Dispatcher};
 use torture::guard::Guard;
+use torture::soak::Soak;
 use torture::storm::{Findings, Storm};
 
 const HELP: &str = "\
@@ -20,6 +21,8 @@ Usage: torture storm --kanban PROGRAM [--kills N] [--seed S]   the gate: SIGKILL
        torture storm --control [--kills N] [--seed S]          the same without the gate: succeeds if it goes wrong
        torture guard --python PYTHON [--kanban PROGRAM] [--seconds N] [--processes N]
                       the peer's processes on one board, beside our daemon or alone; alone, what comes of it is only told
+       torture soak --kanban PROGRAM [--minutes M | --seconds S] [--seed S]
+                      thirty boards and a fault a second; what it uses returns to where it was
        torture chaos --kanban PROGRAM --python PYTHON [--seed S] [--minutes M | --seconds S] [--peer] [--ungated] [--write PAGE]
                       everything at once, and a checker; then the same with the peer's dispatcher, or with ours without its gate";
 
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["storm", options @ ..] => storm(options),
         ["guard", options @ ..] => guard(options),
+        ["soak", options @ ..] => soak(options),
         ["chaos", options @ ..] => chaos_of(options),
         _ => {
             eprintln!("{HELP}");
@@ -87,6 +91,35 @@ fn storm(options: &[&str]) -> Result {
             Err("the control went well: the storm proves nothing".into())
         }
         _ => Ok(()),
+    }
+}
+
+fn soak(options: &[&str]) -> Result {
+    let mut soak = Soak {
+        kanban: PathBuf::from("kanban"),
+        time: Duration::from_secs(60),
+        seed: 1,
+    };
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        let value = options
+            .next()
+            .ok_or_else(|| format!("{option}: a value is missing"))?;
+        match *option {
+            "--kanban" => soak.kanban = PathBuf::from(value).canonicalize()?,
+            "--minutes" => soak.time = Duration::try_from_secs_f64(value.parse::<f64>()? * 60.0)?,
+            "--seconds" => soak.time = Duration::from_secs(value.parse()?),
+            "--seed" => soak.seed = value.parse()?,
+            other => return Err(format!("{other}: no such option").into()),
+        }
+    }
+    let soaked = soak.run()?;
+    println!("{soaked}");
+    match soaked.wrong.as_slice() {
+        // Where nothing happens nothing goes wrong either.
+        [] if soaked.faults * 2 < soak.time.as_secs() => Err("hardly a fault has struck".into()),
+        [] => Ok(()),
+        wrong => Err(wrong.join("; ").into()),
     }
 }
 

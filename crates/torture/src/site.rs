@@ -56,6 +56,11 @@ impl Site {
         self.dir.path().join("witnesses")
     }
 
+    /// Leaves everything behind for whoever looks for the cause.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.dir.keep()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }

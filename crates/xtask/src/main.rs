@@ -39,6 +39,8 @@ Usage: cargo xtask CHORE
          gate; --write puts ours and the peer's into docs/reliability.md
   torture storm [--kills N] [--seed S]
          kills the dispatcher between a claim and its worker's first step, again and again; then the same without the gate
+  torture soak [--minutes M | --seconds S] [--seed S]
+         thirty boards and a fault a second: descriptors, threads, memory and events return to where they were
   torture guard [--seconds N] [--processes N]
          the peer's processes on one board, beside our daemon; then the same without it
 

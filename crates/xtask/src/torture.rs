@@ -9,9 +9,10 @@ use crate::run::{Done, cargo, root, run, target};
 /// Short enough for every commit, and long enough for some hundred faults.
 const BRIEF: &[&str] = &["--seed", "4", "--seconds", "45"];
 
-/// The chaos as CI runs it.
+/// The chaos and a minute's soak, as CI runs them.
 pub(crate) fn brief() -> Done {
-    run_one(BRIEF)
+    run_one(BRIEF)?;
+    run_one(&["soak", "--seconds", "60"])
 }
 
 /// The chaos; a storm and its control; or the peer's stress beside our daemon and without it.
@@ -31,8 +32,13 @@ pub(crate) fn run_one(words: &[&str]) -> Done {
             alone.arg("--python").arg(&peer.python).args(options);
             run(alone)
         }
+        ["soak", options @ ..] => {
+            let mut soak = torture("soak");
+            soak.arg("--kanban").arg(program("kanban")).args(options);
+            run(soak)
+        }
         [first, ..] if first.starts_with("--") => run(chaos(&Peer::ready()?, words)),
-        _ => Err("say `torture --seed N --minutes M`, `torture storm [--kills N] [--seed S]` or `torture guard [--seconds N] [--processes N]`".to_owned()),
+        _ => Err("say `torture --seed N --minutes M`, `torture storm [--kills N] [--seed S]`, `torture soak [--minutes M | --seconds S] [--seed S]` or `torture guard [--seconds N] [--processes N]`".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`Launcher`] is the seam for one's own workers; [`Gate`] is what they wait at.
 //! - [`repair`](fn@repair) is the one place that makes or mends a schema, and cannot be called without a permit.
 
+mod advice;
 mod board;
 mod clock;
 mod config;

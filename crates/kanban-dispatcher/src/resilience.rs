@@ -9,6 +9,7 @@ use fingerprint_quarantine::{Backoff, Hold, Quarantine, SqliteStamp};
 use keyed_log_throttle::{ClassId, LogThrottle, Pending};
 use once_per_key_repair::RepairGate;
 
+use crate::advice::advice;
 use crate::board::RepairKey;
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -89,9 +90,11 @@ impl Resilience {
         match next {
             Next::Hold { retry_in } => {
                 let retry_seconds = retry_in.map(|wait| wait.as_secs());
+                let (slug, advice) = (board.slug(), advice(failure));
                 tracing::error!(
-                    board = %board.slug(), class, code, missing, %db, retry_seconds, suppressed,
-                    "board held: {reason}; it is left alone until its file changes{line}"
+                    board = %slug, class, code, missing, %db, retry_seconds, suppressed,
+                    "board held: {reason}; it is left alone until its file changes: {advice}; \
+                     `kanban release {slug}` if the cause was elsewhere{line}"
                 );
             }
             Next::Tick => {

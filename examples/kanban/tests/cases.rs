@@ -23,6 +23,8 @@ mod cases {
 
     // The cases.
     mod logs;
+    mod quarantine;
+    mod serving;
     mod status;
     mod workers;
 }

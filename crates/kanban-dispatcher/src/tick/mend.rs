@@ -78,10 +78,11 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
     drop(lock);
     match result {
         Ok(made) => {
-            state.repair_attempts += 1;
             site.ledger.forget_repair(&key.slug, &missing);
             let made: Vec<String> = made.iter().map(ToString::to_string).collect();
+            // Nothing is made where another program was at it, and had only just begun the board: that was no repair.
             if !made.is_empty() {
+                state.repair_attempts += 1;
                 tracing::info!(board = %key.slug, repaired = %made.join(", "), "board repaired");
             }
             Ok(Mended::Repaired(made))

@@ -177,9 +177,18 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                 state.close(site);
                 attempt.failed_leaving(&state.observe(), &resilience::hold(&tick.config.quarantine))
             });
+            if held.is_none() && is_damage(state, &error) {
+                // One read came back wrong. The page may still be in the connection's memory, and is not read again from there.
+                state.close(site);
+            }
             fail(tick, state, &error, held.as_ref(), report)
         }
     }
+}
+
+/// Whether an error speaks of damage, confirmed or not.
+fn is_damage(state: &BoardState, error: &Error) -> bool {
+    resilience::classify(&state.board, error).class() == Class::Corrupt
 }
 
 /// Whether a failure puts its board on hold. Damage is confirmed on an independent connection first.

@@ -1,0 +1,70 @@
+//! Reads that fail below SQLite while the file is sound: a small C library in front of the C library's own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::{Case, Daemon, Result};
+
+/// What the daemon reads of one board's main file, and whether it is spoilt on the way.
+pub(crate) struct Reads {
+    dir: PathBuf,
+    library: PathBuf,
+    file: PathBuf,
+}
+
+// ===== impl Reads =====
+
+impl Reads {
+    /// For this board's file. Compiles the library; the workspace needs a C compiler anyway.
+    pub(crate) fn of(case: &Case, slug: &str) -> Result<Self> {
+        let dir = case.house.beside("reads");
+        fs::create_dir_all(&dir)?;
+        let (source, library) = (dir.join("reads.c"), dir.join("reads.so"));
+        fs::write(&source, include_str!("reads.c"))?;
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+        let status = Command::new(&compiler)
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&library, &source])
+            .status()
+            .map_err(|error| {
+                format!("a C compiler is needed (apt-get install gcc): {compiler}: {error}")
+            })?;
+        if !status.success() {
+            return Err(format!("`{compiler}` could not compile {}", source.display()).into());
+        }
+        let file = fs::canonicalize(case.file(slug))?;
+        Ok(Self { dir, library, file })
+    }
+
+    /// The daemon's very next read of a page is spoilt.
+    pub(crate) fn spoil_one(&self) -> Result {
+        Ok(fs::write(self.dir.join("once"), "")?)
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn is_one_spoilt(&self) -> bool {
+        !self.dir.join("once").exists()
+    }
+
+    /// All of its reads of pages are spoilt.
+    pub(crate) fn spoil_all(&self) -> Result {
+        Ok(fs::write(self.dir.join("always"), "")?)
+    }
+
+    /// And from now on none.
+    pub(crate) fn spoil_none(&self) -> Result {
+        Ok(fs::remove_file(self.dir.join("always"))?)
+    }
+
+    /// Starts a case's daemon that reads so.
+    pub(crate) fn start(&self, case: &mut Case) -> Result {
+        let mut command = case.house.command(&["run", "--log-format", "json"]);
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("SPOIL_FILE", &self.file)
+            .env("SPOIL_DIR", &self.dir);
+        let daemon = Daemon::spawn(&case.house, &mut command)?;
+        case.begin(daemon)
+    }
+}

@@ -126,10 +126,7 @@ case! {
         case.add("other-2", "nobody to do it")?;
         let line = case.line("other-2", "not found")?;
         assert!(line.is_above_info() && line.message().contains("/nowhere/worker"), "{line:?}");
-        case.requires_profile = false;
-        case.settings(DONE, "", "")?;
-        case.let_settings_apply()?;
-        Ok(())
+        case.settle()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use super::case::{Case, DONE, FAULTY, Result, T, WAITS};
+use super::case::{Case, FAULTY, Result, T, WAITS};
 use crate::house::is_alive;
 
 case! {
@@ -41,7 +41,7 @@ case! {
             }
         })?;
         assert_eq!(counted(case)?.into_iter().max(), Some(9));
-        Ok(())
+        case.settle()
     }
 }
 
@@ -83,7 +83,7 @@ case! {
         let runs: i64 = case.query(FAULTY, "SELECT count(*) FROM task_runs WHERE id <> ?1", "")?;
         assert!(runs <= 3, "{runs} of the endless ones were started, it was not among the first two");
         case.go(None)?;
-        Ok(())
+        case.settle()
     }
 }
 
@@ -118,9 +118,7 @@ case! {
             assert!(error.contains(cause), "{id}: {error}, {cause} expected");
         }
         // The others' workers, which are asked for in the end, do their work.
-        case.settings(DONE, "", "")?;
-        case.let_settings_apply()?;
-        Ok(())
+        case.settle()
     }
 }
 
@@ -141,9 +139,7 @@ case! {
         assert_eq!(given_up, 1);
         let payload: String = case.query(FAULTY, "SELECT payload FROM task_events WHERE task_id = ?1 AND kind = 'gave_up'", &id)?;
         assert!(payload.contains("exited with code 9"), "{payload}");
-        case.settings(DONE, "", "")?;
-        case.let_settings_apply()?;
-        Ok(())
+        case.settle()
     }
 }
 
@@ -172,9 +168,7 @@ case! {
         for (gap, at_least) in gaps.iter().zip([0.0, 1.0, 3.0]) {
             assert!(*gap > at_least, "{gaps:?}");
         }
-        case.settings(DONE, "", "")?;
-        case.let_settings_apply()?;
-        Ok(())
+        case.settle()
     }
 }
 
@@ -284,6 +278,6 @@ case! {
             case.task(FAULTY, id, "done")?;
             assert_eq!(case.query::<i64>(FAULTY, "SELECT count(*) FROM task_runs WHERE task_id = ?1", id)?, 1);
         }
-        Ok(())
+        case.settle()
     }
 }

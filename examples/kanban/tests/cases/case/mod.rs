@@ -41,6 +41,9 @@ pub(crate) const W: Duration = Duration::from_secs(1);
 /// The first retry of a held board; the longest is four times as long.
 pub(crate) const B: Duration = Duration::from_secs(1);
 
+/// More than a case has tasks.
+const WORKERS_MAX: u32 = 64;
+
 /// `case! { c01_name, injects: "...", holds: "...", |case| { ...; Ok(()) } }`: a test named after its case, which ends with the
 /// invariants and leaves its row for the table.
 macro_rules! case {
@@ -91,7 +94,7 @@ impl Case {
             interval: T,
             window: W,
             first_retry: B,
-            workers_max: 64,
+            workers_max: WORKERS_MAX,
             requires_profile: false,
         };
         case.settings(DONE, "", "")?;
@@ -230,6 +233,17 @@ impl Case {
         task: &str,
     ) -> Result<T> {
         Ok(self.db(slug)?.query_row(sql, [task], |row| row.get(0))?)
+    }
+
+    /// The settings that a case begins with, in force.
+    pub(crate) fn settle(&mut self) -> Result {
+        self.interval = T;
+        self.window = W;
+        self.first_retry = B;
+        self.workers_max = WORKERS_MAX;
+        self.requires_profile = false;
+        self.settings(DONE, "", "")?;
+        self.let_settings_apply()
     }
 
     /// Waits until the settings that were written last apply.

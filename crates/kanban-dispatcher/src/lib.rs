@@ -44,8 +44,8 @@ mod words;
 mod worker;
 
 pub use crate::board::{
-    Block, Comment, Complete, Detail, Drift, Edit, Event, NewTask, Released, RepairKey, Run, Store,
-    Summary, Work, Workspace, repair,
+    Block, Comment, Complete, Decompose, Detail, Drift, Edit, Event, NewTask, Part, Released,
+    RepairKey, Run, Specify, Store, Summary, Work, Workspace, repair,
 };
 pub use crate::clock::Clock;
 pub use crate::config::{Breaker, Config, Quarantine, Repair, Scope, Throttle, Worker};

@@ -3,155 +3,130 @@
 use kanban_dispatcher as library;
 use kanban_dispatcher::Store;
 
-use crate::cli::{Archive, Assign, Comment, Edit, Ends, Promote, Reassign, Reclaim, TaskRef};
+use crate::cli::{Archive, Assign, Comment, Edit, Ends, Promote, Reassign, Reclaim, Said};
 use crate::exit::{Code, Failure};
-use crate::fence::Fence;
 use crate::place::{Place, author};
-use crate::told::Told;
+use crate::told::{Did, Told};
+use crate::work::reason;
 
 pub(crate) fn comment(args: Comment, place: &Place) -> Result<Code, Failure> {
     // Not fenced: words harm no attempt.
-    let board = place.board_of(&args.task)?;
-    let mut store = place.open(&board)?;
+    let id = &args.on.task.id;
+    let mut store = place.open(&place.board_of(&args.on.task)?)?;
     let author = args.author.unwrap_or_else(author);
-    store.comment(&args.task.id, &author, &args.text.join(" "))?;
-    let told = Told {
-        schema: "kanban.comment",
-        id: &args.task.id,
-        words: format!("task {} has a new comment", args.task.id),
-        json: args.said.json,
-    };
-    Ok(told.end(&store))
+    store.comment(id, &author, &args.text.join(" "))?;
+    let did = format!("task {id} has a new comment");
+    Ok(told("kanban.comment", &args.on.said, place).end(&store, id, did.into()))
 }
 
 pub(crate) fn link(args: &Ends, place: &Place) -> Result<Code, Failure> {
     let mut store = open_both(args, place)?;
     let (parent, child) = (&args.parent.id, &args.child.id);
     let status = store.link(parent, child)?;
-    let told = Told {
-        schema: "kanban.link",
-        id: child,
-        words: format!("task {child} waits for {parent}, and is {status}"),
-        json: args.said.json,
-    };
-    Ok(told.end(&store))
+    let did = format!("task {child} waits for {parent}, and is {status}");
+    Ok(told("kanban.link", &args.said, place).end(&store, child, did.into()))
 }
 
 pub(crate) fn unlink(args: &Ends, place: &Place) -> Result<Code, Failure> {
     let mut store = open_both(args, place)?;
     let (parent, child) = (&args.parent.id, &args.child.id);
     let status = store.unlink(parent, child)?;
-    let told = Told {
-        schema: "kanban.unlink",
-        id: child,
-        words: format!("task {child} no longer waits for {parent}, and is {status}"),
-        json: args.said.json,
-    };
-    Ok(told.end(&store))
+    let did = format!("task {child} no longer waits for {parent}, and is {status}");
+    Ok(told("kanban.unlink", &args.said, place).end(&store, child, did.into()))
 }
 
 pub(crate) fn promote(args: &Promote, place: &Place) -> Result<Code, Failure> {
-    let (mut store, run) = open(&args.task, place)?;
-    let reason = args.reason.join(" ");
-    let reason = Some(reason.trim()).filter(|reason| !reason.is_empty());
-    store.promote(&args.task.id, run, &author(), reason, args.force)?;
-    let told = Told {
-        schema: "kanban.promote",
-        id: &args.task.id,
-        words: format!("task {} is ready", args.task.id),
-        json: args.said.json,
-    };
-    Ok(told.end(&store))
+    let (actor, reason) = (author(), reason(&args.reason));
+    let told = told("kanban.promote", &args.on.said, place);
+    told.each(&args.on.tasks(), None, |store, id, fence| {
+        if args.dry_run {
+            store.can_promote(id, fence.run, args.force)?;
+            return Ok(Did::from(format!("task {id} would be ready")).with("dry_run", true));
+        }
+        store.promote(id, fence.run, &actor, reason.as_deref(), args.force)?;
+        Ok(format!("task {id} is ready").into())
+    })
 }
 
 pub(crate) fn assign(args: &Assign, place: &Place) -> Result<Code, Failure> {
-    let (mut store, run) = open(&args.task, place)?;
     let assignee = args.assignee.0.as_deref();
-    store.assign(&args.task.id, run, assignee)?;
-    let told = Told {
-        schema: "kanban.assign",
-        id: &args.task.id,
-        words: given_to(&args.task.id, assignee),
-        json: args.said.json,
-    };
-    Ok(told.end(&store))
+    let told = told("kanban.assign", &args.on.said, place);
+    told.one(&args.on.task, None, |store, id, fence| {
+        store.assign(id, fence.run, assignee)?;
+        Ok(given_to(id, assignee))
+    })
 }
 
 pub(crate) fn reassign(args: &Reassign, place: &Place) -> Result<Code, Failure> {
-    let (mut store, run) = open(&args.task, place)?;
-    let (id, assignee) = (&args.task.id, args.assignee.0.as_deref());
-    let released = if args.reclaim {
-        store.reassign(id, run, assignee, args.reason.as_deref())?
-    } else {
-        store.assign(id, run, assignee)?;
-        None
-    };
-    let told = Told {
-        schema: "kanban.reassign",
-        id,
-        words: given_to(id, assignee),
-        json: args.said.json,
-    };
-    Ok(told.end_with(&store, released, place))
+    let assignee = args.assignee.0.as_deref();
+    let told = told("kanban.reassign", &args.on.said, place);
+    told.one(&args.on.task, None, |store, id, fence| {
+        if args.reclaim {
+            let reason = args.reason.as_deref();
+            let released = store.reassign(id, fence.run, assignee, reason)?;
+            return Ok(given_to(id, assignee).released(released));
+        }
+        store.assign(id, fence.run, assignee)?;
+        Ok(given_to(id, assignee))
+    })
 }
 
 pub(crate) fn reclaim(args: &Reclaim, place: &Place) -> Result<Code, Failure> {
-    let (mut store, run) = open(&args.task, place)?;
-    let released = store.reclaim(&args.task.id, run, args.reason.as_deref())?;
-    let told = Told {
-        schema: "kanban.reclaim",
-        id: &args.task.id,
-        words: format!("task {} is ready again", args.task.id),
-        json: args.said.json,
-    };
-    Ok(told.end_with(&store, Some(released), place))
+    let told = told("kanban.reclaim", &args.on.said, place);
+    told.one(&args.on.task, None, |store, id, fence| {
+        let released = store.reclaim(id, fence.run, args.reason.as_deref())?;
+        Ok(Did::from(format!("task {id} is ready again")).released(Some(released)))
+    })
 }
 
 pub(crate) fn archive(args: &Archive, place: &Place) -> Result<Code, Failure> {
-    let (mut store, run) = open(&args.task, place)?;
-    let released = store.archive(&args.task.id, run)?;
-    let told = Told {
-        schema: "kanban.archive",
-        id: &args.task.id,
-        words: format!("task {} is archived", args.task.id),
-        json: args.said.json,
-    };
-    Ok(told.end_with(&store, released, place))
+    let told = told("kanban.archive", &args.said, place);
+    if !args.rm.is_empty() {
+        return told.each(&args.rm, None, |store, id, fence| {
+            let task = store.show(id)?.task;
+            store.purge(id, fence.run)?;
+            let did = Did::from(format!("task {id} is deleted"));
+            Ok(did.gone(task).with("deleted", true))
+        });
+    }
+    told.each(&args.tasks, None, |store, id, fence| {
+        let released = store.archive(id, fence.run)?;
+        Ok(Did::from(format!("task {id} is archived")).released(released))
+    })
 }
 
 pub(crate) fn edit(args: Edit, place: &Place) -> Result<Code, Failure> {
-    let (mut store, run) = open(&args.task, place)?;
-    let edit = library::Edit {
-        run,
-        title: args.title,
-        body: args.body,
-        priority: args.priority,
-        result: args.result,
-        summary: args.summary,
-        metadata: args.metadata,
-    };
-    store.edit(&args.task.id, &edit)?;
-    let told = Told {
-        schema: "kanban.edit",
-        id: &args.task.id,
-        words: format!("task {} is changed", args.task.id),
-        json: args.said.json,
-    };
-    Ok(told.end(&store))
+    let told = told("kanban.edit", &args.on.said, place);
+    told.one(&args.on.task, None, |store, id, fence| {
+        let edit = library::Edit {
+            run: fence.run,
+            title: args.title,
+            body: args.body,
+            priority: args.priority,
+            result: args.result,
+            summary: args.summary,
+            metadata: args.metadata,
+        };
+        store.edit(id, &edit)?;
+        Ok(format!("task {id} is changed").into())
+    })
 }
 
-fn given_to(id: &str, assignee: Option<&str>) -> String {
+/// How a verb answers, as it was asked to.
+pub(crate) fn told<'a>(schema: &'static str, said: &Said, place: &'a Place) -> Told<'a> {
+    Told {
+        schema,
+        json: said.json,
+        place,
+    }
+}
+
+fn given_to(id: &str, assignee: Option<&str>) -> Did {
     match assignee {
         Some(name) => format!("task {id} is for {}", name.to_lowercase()),
         None => format!("task {id} is for nobody"),
     }
-}
-
-/// The task's board, and the attempt that a worker speaks for: it changes its own task only.
-fn open(task: &TaskRef, place: &Place) -> Result<(Store, Option<i64>), Failure> {
-    let board = place.board_of(task)?;
-    let run = Fence::of(task, &board, None)?.run;
-    Ok((place.open(&board)?, run))
+    .into()
 }
 
 /// The board that both tasks are on. Not fenced: a worker may order the tasks that it makes.

@@ -3,6 +3,7 @@
 mod change;
 mod lever;
 mod task;
+mod triage;
 mod value;
 
 use std::path::PathBuf;
@@ -16,7 +17,8 @@ pub(crate) use self::change::{
     Archive, Assign, Comment, Edit, Ends, Link, Promote, Reassign, Reclaim, Schedule, Unlink,
 };
 pub(crate) use self::lever::{Lever, Pause};
-pub(crate) use self::task::{Add, Attempt, Block, Complete, Heartbeat, List, Show, Unblock, Why};
+pub(crate) use self::task::{Add, Block, Complete, Heartbeat, List, Said, Show, Unblock, Why};
+pub(crate) use self::triage::{Decompose, Specify};
 pub(crate) use self::value::{Place as Workplace, TaskRef};
 
 /// A self-healing dispatcher for Hermes kanban boards.
@@ -83,6 +85,8 @@ pub(crate) enum Verb {
     Block(Block),
     Unblock(Unblock),
     Heartbeat(Heartbeat),
+    Specify(Specify),
+    Decompose(Decompose),
     Comment(Comment),
     Link(Link),
     Unlink(Unlink),
@@ -237,7 +241,7 @@ impl Verb {
             Self::Complete(_) | Self::Block(_) | Self::Unblock(_) | Self::Heartbeat(_) => true,
             Self::Comment(_) | Self::Link(_) | Self::Unlink(_) | Self::Schedule(_) => true,
             Self::Promote(_) | Self::Assign(_) | Self::Reassign(_) | Self::Reclaim(_) => true,
-            Self::Archive(_) | Self::Edit(_) => true,
+            Self::Archive(_) | Self::Edit(_) | Self::Specify(_) | Self::Decompose(_) => true,
         }
     }
 }

@@ -96,11 +96,15 @@ impl From<Error> for Failure {
 
 /// Tells what went wrong, if anything did, and ends with the code for it.
 pub(crate) fn end(result: Result<Code, Failure>) -> ExitCode {
-    let (code, what, hint) = match result {
-        Ok(code) => return code.into(),
-        Err(Failure::Closed) => return Code::Done.into(),
-        Err(Failure::Own { code, what, hint }) => (code, what, hint),
-        Err(Failure::Library(error)) => {
+    result.unwrap_or_else(tell).into()
+}
+
+/// Tells what went wrong. The code for it.
+pub(crate) fn tell(failure: Failure) -> Code {
+    let (code, what, hint) = match failure {
+        Failure::Closed => return Code::Done,
+        Failure::Own { code, what, hint } => (code, what, hint),
+        Failure::Library(error) => {
             let (code, hint) = judge(&error);
             (code, error.chain(), hint)
         }
@@ -109,7 +113,7 @@ pub(crate) fn end(result: Result<Code, Failure>) -> ExitCode {
     if !hint.is_empty() {
         say(&format!("  {hint}"));
     }
-    code.into()
+    code
 }
 
 /// The exit code for an error, and how to look closer.

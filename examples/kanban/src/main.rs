@@ -6,6 +6,7 @@ mod change;
 mod cli;
 mod daemon;
 mod demo;
+mod each;
 mod exit;
 mod fence;
 mod levers;
@@ -18,6 +19,7 @@ mod table;
 mod tasks;
 mod tick;
 mod told;
+mod triage;
 mod why;
 mod work;
 
@@ -54,11 +56,13 @@ fn run(verb: Verb, place: Place, gate: Gate) -> Result<Code, Failure> {
         Verb::Add(args) => tasks::add(args, &place),
         Verb::List(args) => tasks::list(&args, &place),
         Verb::Show(args) => tasks::show(&args, &place),
-        Verb::Complete(args) => work::complete(args, &place),
-        Verb::Block(args) => work::block(args, &place),
+        Verb::Complete(args) => work::complete(&args, &place),
+        Verb::Block(args) => work::block(&args, &place),
         Verb::Unblock(args) => work::unblock(&args, &place),
         Verb::Heartbeat(args) => work::heartbeat(&args, &place),
         Verb::Schedule(args) => work::schedule(&args, &place),
+        Verb::Specify(args) => triage::specify(args, &place),
+        Verb::Decompose(args) => triage::decompose(args, &place),
         Verb::Comment(args) => change::comment(args, &place),
         Verb::Link(args) => change::link(&args.ends, &place),
         Verb::Unlink(args) => change::unlink(&args.ends, &place),

@@ -42,18 +42,18 @@ pub(crate) fn add(args: Add, place: &Place) -> Result<Code, Failure> {
         idempotency_key: args.idempotency_key,
         created_by: Some(args.created_by.unwrap_or_else(author)),
     })?;
-    let told = Told {
-        schema: "kanban.add",
-        id: &id,
-        words: format!("task {id} is made"),
-        json: args.json,
-    };
+    let words = format!("task {id} is made");
     if args.json {
-        return Ok(told.end(&store));
+        let told = Told {
+            schema: "kanban.add",
+            json: true,
+            place,
+        };
+        return Ok(told.end(&store, &id, words.into()));
     }
     // It is made by now: whoever takes a failure for a reason to try again would make a second one.
     if let Err(failure) = output::print(&id) {
-        unheard(&told.words, &failure);
+        unheard(&words, &failure);
     }
     Ok(Code::Done)
 }
@@ -62,7 +62,12 @@ fn workspace(args: &Add) -> Result<Workspace, Failure> {
     if let Some(dir) = &args.dir {
         return Ok(Workspace::Dir(Some(existing(dir)?)));
     }
-    Ok(match &args.workspace {
+    placed(&args.workspace)
+}
+
+/// A place as its worker finds it.
+pub(crate) fn placed(place: &Workplace) -> Result<Workspace, Failure> {
+    Ok(match place {
         Workplace::Scratch => Workspace::Scratch,
         Workplace::Dir(path) => Workspace::Dir(Some(in_full(path)?)),
         Workplace::Worktree(None) => Workspace::Worktree(None),

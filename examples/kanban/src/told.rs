@@ -2,6 +2,7 @@
 
 use kanban_dispatcher::{DispatcherState, Released, Slug, Status, Store, Summary};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::exit::{Code, Failure};
 use crate::output::{self, say};
@@ -15,17 +16,27 @@ pub(crate) struct On<T> {
     pub(crate) content: T,
 }
 
-/// One verb's answer.
-#[derive(Debug)]
+/// How a verb answers.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Told<'a> {
     /// The document's name.
     pub(crate) schema: &'static str,
-    /// The task it is about.
-    pub(crate) id: &'a str,
-    /// The same in words.
-    pub(crate) words: String,
     /// Whether a document is asked for.
     pub(crate) json: bool,
+    pub(crate) place: &'a Place,
+}
+
+/// What a verb did to a task.
+#[derive(Debug, Default)]
+pub(crate) struct Did {
+    /// In words.
+    words: String,
+    /// A claim that was taken away.
+    released: Option<Released>,
+    /// The task as it was, if it is there no longer.
+    gone: Option<Summary>,
+    /// What else its document says.
+    more: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +45,8 @@ struct Changed {
     task: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     released: Option<Claim>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 /// A claim that was taken away.
@@ -45,61 +58,98 @@ struct Claim {
     is_stopped: bool,
 }
 
+// ===== impl Told =====
+
 impl Told<'_> {
     /// Says it: the words to standard error, or the task as a document to standard output.
-    pub(crate) fn end(&self, store: &Store) -> Code {
-        if self.json {
-            self.document(store, None);
-        } else {
-            say(&self.words);
-        }
-        Code::Done
-    }
-
-    /// The same of a verb that may have taken a claim away, and what becomes of the worker.
-    pub(crate) fn end_with(
-        &self,
-        store: &Store,
-        released: Option<Released>,
-        place: &Place,
-    ) -> Code {
-        let is_stopped = released.as_ref().is_some_and(|released| {
-            released.is_of_this_host() && released.pid.is_some() && has_dispatcher(place)
-        });
-        if self.json {
-            let claim = released.map(|Released { lock, pid, .. }| Claim {
-                claim_lock: lock,
-                worker_pid: pid,
-                is_stopped,
-            });
-            self.document(store, claim);
+    ///
+    /// It is done by now: an answer that cannot be given is no reason to do it again, so it is no failure.
+    pub(crate) fn end(&self, store: &Store, id: &str, did: Did) -> Code {
+        if !self.json {
+            did.say(self.place);
             return Code::Done;
         }
-        say(&self.words);
-        if let Some(released) = &released {
-            say(&format!("  {}", fate(released, is_stopped)));
+        let words = did.words.clone();
+        let written = did
+            .document(store, id, self.place)
+            .and_then(|content| output::document(self.schema, content));
+        if let Err(failure) = written {
+            unheard(&words, &failure);
         }
         Code::Done
     }
+}
 
-    /// It is done by now: an answer that cannot be given is no reason to do it again, so it is no failure.
-    fn document(&self, store: &Store, released: Option<Claim>) {
-        let written = store
-            .show(self.id)
-            .map_err(Failure::from)
-            .and_then(|detail| {
-                let content = On {
-                    board: store.slug().clone(),
-                    content: Changed {
-                        task: detail.task,
-                        released,
-                    },
-                };
-                output::document(self.schema, content)
-            });
-        if let Err(failure) = written {
-            unheard(&self.words, &failure);
+// ===== impl Did =====
+
+impl From<String> for Did {
+    fn from(words: String) -> Self {
+        Self {
+            words,
+            ..Self::default()
         }
+    }
+}
+
+impl Did {
+    /// It may have taken a claim away.
+    pub(crate) fn released(self, released: Option<Released>) -> Self {
+        Self { released, ..self }
+    }
+
+    /// The task, as it was, is there no longer.
+    pub(crate) fn gone(self, task: Summary) -> Self {
+        Self {
+            gone: Some(task),
+            ..self
+        }
+    }
+
+    /// One thing more for the document.
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// What was done.
+    pub(crate) fn words(&self) -> &str {
+        &self.words
+    }
+
+    pub(crate) fn say(&self, place: &Place) {
+        say(&self.words);
+        if let Some(released) = &self.released {
+            say(&format!(
+                "  {}",
+                fate(released, is_stopped(released, place))
+            ));
+        }
+    }
+
+    /// The task as it is now, with what became of its claim.
+    pub(crate) fn document(
+        self,
+        store: &Store,
+        id: &str,
+        place: &Place,
+    ) -> Result<impl Serialize + use<>, Failure> {
+        let released = self.released.map(|released| Claim {
+            is_stopped: is_stopped(&released, place),
+            claim_lock: released.lock,
+            worker_pid: released.pid,
+        });
+        let task = match self.gone {
+            Some(task) => task,
+            None => store.show(id)?.task,
+        };
+        Ok(On {
+            board: store.slug().clone(),
+            content: Changed {
+                task,
+                released,
+                more: self.more,
+            },
+        })
     }
 }
 
@@ -109,6 +159,10 @@ pub(crate) fn unheard(words: &str, failure: &Failure) {
         "kanban: {words}; only the answer failed to {}",
         failure.what()
     ));
+}
+
+fn is_stopped(released: &Released, place: &Place) -> bool {
+    released.is_of_this_host() && released.pid.is_some() && has_dispatcher(place)
 }
 
 fn fate(released: &Released, is_stopped: bool) -> String {

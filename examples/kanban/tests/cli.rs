@@ -23,6 +23,8 @@ mod cli {
     mod look;
     mod restart;
     mod serve;
+    mod several;
     mod share;
+    mod triage;
     mod worktree;
 }

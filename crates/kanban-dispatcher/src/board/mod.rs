@@ -31,5 +31,5 @@ pub use query::{Comment, Detail, Event, Run, Summary};
 pub use repair::{RepairKey, repair};
 pub use schema::Drift;
 pub use store::Store;
-pub use verbs::{Block, Complete, Edit, NewTask, Released, Workspace};
+pub use verbs::{Block, Complete, Decompose, Edit, NewTask, Part, Released, Specify, Workspace};
 pub use work::Work;

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::task::{Attempt, Said};
+use super::task::{Attempt, More, One, Said};
 use super::value::{self, Assignee, TaskRef};
 
 /// Write a comment below a task.
@@ -15,17 +15,14 @@ Examples:
   kanban comment t_1a2b3c4d \"the numbers are in the annex\"
   kanban comment shop/t_1a2b3c4d please hurry --author ann")]
 pub(crate) struct Comment {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: One,
     /// What there is to say.
     #[arg(value_name = "TEXT", required = true)]
     pub(crate) text: Vec<String>,
     /// Who says it [default: HERMES_PROFILE, else \"user\"].
     #[arg(long, value_name = "NAME")]
     pub(crate) author: Option<String>,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
 /// Let a task wait for another one.
@@ -62,15 +59,21 @@ pub(crate) struct Ends {
     pub(crate) said: Said,
 }
 
-/// Take a task off the board.
+/// Take tasks off the board.
 ///
-/// What waited for it may go on. A worker that is at it loses its claim, and its dispatcher stops it.
+/// What waited for one may go on. A worker that is at it loses its claim, and its dispatcher stops it.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kanban archive t_1a2b3c4d")]
+#[command(after_help = "\
+Examples:
+  kanban archive t_1a2b3c4d t_5e6f7a8b
+  kanban archive --rm t_1a2b3c4d         nothing brings it back")]
 pub(crate) struct Archive {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    /// The tasks: ID or BOARD/ID.
+    #[arg(value_name = "ID", required_unless_present = "rm")]
+    pub(crate) tasks: Vec<TaskRef>,
+    /// Delete archived tasks for good, with their links, comments, events and attempts; attachments and their files stay.
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with = "tasks")]
+    pub(crate) rm: Vec<TaskRef>,
     #[command(flatten)]
     pub(crate) said: Said,
 }
@@ -84,14 +87,11 @@ Examples:
   kanban assign t_1a2b3c4d coder
   kanban assign t_1a2b3c4d none          nobody: it does not start by itself")]
 pub(crate) struct Assign {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: One,
     /// A profile's name; `none` or `-` is nobody.
     #[arg(value_name = "PROFILE", allow_hyphen_values = true)]
     pub(crate) assignee: Assignee,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
 /// Take a task back from whoever is at it; it is ready again.
@@ -101,14 +101,11 @@ pub(crate) struct Assign {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  kanban reclaim t_1a2b3c4d --reason \"it hangs\"")]
 pub(crate) struct Reclaim {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: One,
     /// Why.
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
 /// Give a task to somebody else, also one that is being worked on.
@@ -118,9 +115,8 @@ Examples:
   kanban reassign t_1a2b3c4d reviewer
   kanban reassign t_1a2b3c4d coder2 --reclaim --reason \"wrong hands\"")]
 pub(crate) struct Reassign {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: One,
     /// A profile's name; `none` or `-` is nobody.
     #[arg(value_name = "PROFILE", allow_hyphen_values = true)]
     pub(crate) assignee: Assignee,
@@ -130,46 +126,44 @@ pub(crate) struct Reassign {
     /// Why it is taken back.
     #[arg(long, requires = "reclaim")]
     pub(crate) reason: Option<String>,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
-/// Let a task start that waits or is blocked.
+/// Let tasks start that wait or are blocked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kanban promote t_1a2b3c4d \"looked at it\"
+  kanban promote t_1a2b3c4d --ids t_5e6f7a8b --dry-run
   kanban promote t_1a2b3c4d --force      also while a parent is open; its next claim puts it back to todo")]
 pub(crate) struct Promote {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: More,
     /// Why.
     #[arg(value_name = "REASON")]
     pub(crate) reason: Vec<String>,
     /// Also while a parent is open.
     #[arg(long)]
     pub(crate) force: bool,
-    #[command(flatten)]
-    pub(crate) said: Said,
+    /// Tell whether it would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
-/// Put a task off, until somebody unblocks it.
+/// Put tasks off, until somebody unblocks them.
 ///
 /// Workers are held to their own task, as in `complete`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kanban schedule t_1a2b3c4d \"after the holidays\"")]
+#[command(
+    after_help = "Examples:\n  kanban schedule t_1a2b3c4d \"after the holidays\" --ids t_5e6f7a8b"
+)]
 pub(crate) struct Schedule {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: More,
     /// Until when, or why.
     #[arg(value_name = "REASON")]
     pub(crate) reason: Vec<String>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
 /// Correct a task's words or priority, or the result of one that is done.
@@ -179,9 +173,8 @@ Examples:
   kanban edit t_1a2b3c4d --priority 5
   kanban edit t_1a2b3c4d --result 43 --summary \"counted again\"")]
 pub(crate) struct Edit {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: One,
     /// What it is called.
     #[arg(long)]
     pub(crate) title: Option<String>,
@@ -200,6 +193,4 @@ pub(crate) struct Edit {
     /// Anything else worth keeping: a JSON object.
     #[arg(long, value_name = "JSON", value_parser = value::object, requires = "result")]
     pub(crate) metadata: Option<Map<String, Value>>,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }

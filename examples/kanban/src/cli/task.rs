@@ -148,19 +148,20 @@ pub(crate) struct Why {
     pub(crate) settings: Settings,
 }
 
-/// Mark a task as done.
+/// Mark tasks as done.
 ///
+/// Of several tasks each is done by itself, whatever becomes of the others; only a result may be given to all of them.
 /// A worker is recognised by HERMES_KANBAN_TASK: it may end its own task only, and only while its attempt
 /// (HERMES_KANBAN_RUN_ID) is the current one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kanban complete t_1a2b3c4d --summary \"report sent\"
+  kanban complete t_1a2b3c4d t_5e6f7a8b --result checked
   kanban complete \"$HERMES_KANBAN_TASK\" --result \"42\" --metadata '{\"pages\": 3}'")]
 pub(crate) struct Complete {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: Several,
     /// The outcome in a few words.
     #[arg(long)]
     pub(crate) summary: Option<String>,
@@ -172,22 +173,20 @@ pub(crate) struct Complete {
     pub(crate) metadata: Option<Map<String, Value>>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
-/// Say that a task cannot go on, and why.
+/// Say that tasks cannot go on, and why.
 ///
 /// Blocked twice in a row for the same kind of reason it goes to triage; `dependency` lets it wait for its parents. The reason
 /// is kept as a comment too. Workers are held to their own task, as in `complete`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kanban block t_1a2b3c4d \"which quarter?\" --kind needs_input")]
+  kanban block t_1a2b3c4d \"which quarter?\" --kind needs_input
+  kanban block t_1a2b3c4d \"no network\" --ids t_5e6f7a8b t_9c0d1e2f")]
 pub(crate) struct Block {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: More,
     /// What is missing.
     #[arg(value_name = "REASON")]
     pub(crate) reason: Vec<String>,
@@ -196,19 +195,19 @@ pub(crate) struct Block {
     pub(crate) kind: Option<String>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
-    #[command(flatten)]
-    pub(crate) said: Said,
 }
 
-/// Let a blocked task go on; its failures are forgotten.
+/// Let blocked tasks go on; their failures are forgotten.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kanban unblock t_1a2b3c4d")]
+#[command(
+    after_help = "Examples:\n  kanban unblock t_1a2b3c4d t_5e6f7a8b --reason \"the network is back\""
+)]
 pub(crate) struct Unblock {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
     #[command(flatten)]
-    pub(crate) said: Said,
+    pub(crate) on: Several,
+    /// Why they may; kept as a comment.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
 }
 
 /// Give a sign of life of a running task.
@@ -219,22 +218,60 @@ pub(crate) struct Unblock {
     after_help = "Examples:\n  kanban heartbeat \"$HERMES_KANBAN_TASK\" --note \"page 3 of 7\""
 )]
 pub(crate) struct Heartbeat {
-    /// The task: ID or BOARD/ID.
-    #[arg(value_name = "ID")]
-    pub(crate) task: TaskRef,
+    #[command(flatten)]
+    pub(crate) on: One,
     /// What it is at.
     #[arg(long)]
     pub(crate) note: Option<String>,
     #[command(flatten)]
     pub(crate) attempt: Attempt,
+}
+
+/// What a verb on one task is about.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
     #[command(flatten)]
     pub(crate) said: Said,
+}
+
+/// What a verb on tasks is about.
+#[derive(Debug, Args)]
+pub(crate) struct Several {
+    /// The tasks: ID or BOARD/ID. Each is done by itself; the exit code is 1 if one failed.
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) tasks: Vec<TaskRef>,
+    #[command(flatten)]
+    pub(crate) said: Said,
+}
+
+/// The same of a verb whose first ID is followed by other words.
+#[derive(Debug, Args)]
+pub(crate) struct More {
+    /// The task: ID or BOARD/ID.
+    #[arg(value_name = "ID")]
+    pub(crate) task: TaskRef,
+    /// More tasks: each is done by itself; the exit code is 1 if one failed.
+    #[arg(long = "ids", value_name = "ID", num_args = 1..)]
+    others: Vec<TaskRef>,
+    #[command(flatten)]
+    pub(crate) said: Said,
+}
+
+impl More {
+    /// All of them, in their order.
+    pub(crate) fn tasks(&self) -> Vec<TaskRef> {
+        let others = self.others.iter().cloned();
+        std::iter::once(self.task.clone()).chain(others).collect()
+    }
 }
 
 /// How a verb answers.
 #[derive(Debug, Args)]
 pub(crate) struct Said {
-    /// Write a JSON document: the task as it is now.
+    /// Write a JSON document: the task as it is now, or of several tasks each one's fate.
     #[arg(long)]
     pub(crate) json: bool,
 }

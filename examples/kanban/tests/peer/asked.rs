@@ -9,7 +9,7 @@ use super::house::{House, Result};
 
 const PROGRAM: &str = r#"
 import argparse, contextlib, io, json, os, sys
-from hermes_cli import kanban
+from hermes_cli import kanban, kanban_db
 parser = argparse.ArgumentParser()
 kanban.build_parser(parser.add_subparsers())
 for line in sys.stdin:
@@ -19,7 +19,12 @@ for line in sys.stdin:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            code = kanban.kanban_command(parser.parse_args(["kanban", *asked["args"]]))
+            if "call" in asked:
+                with kanban_db.connect_closing() as db:
+                    answer = getattr(kanban_db, asked["call"])(db, *asked["args"], **asked["with"])
+                code = 0 if answer else 1
+            else:
+                code = kanban.kanban_command(parser.parse_args(["kanban", *asked["args"]]))
         except BaseException as error:
             code = 70
             print(repr(error))
@@ -57,17 +62,28 @@ impl Asked {
             .iter()
             .map(|(k, v)| (k.to_string(), json!(v)))
             .collect();
-        let mut ask = self.ask.as_ref().ok_or("it was told to end")?;
-        writeln!(ask, "{}", json!({ "vars": vars, "args": args }))?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        let answer: Value =
-            serde_json::from_str(&line).map_err(|error| format!("{args:?}: {error}: {line:?}"))?;
+        let answer = self.answer(&json!({ "vars": vars, "args": args }))?;
         let said = answer["said"].as_str().unwrap_or_default().to_owned();
         Ok((answer["code"].as_i64().unwrap_or(-1), said))
     }
 
-    /// The same, which must be done.
+    /// Calls a function below its commands, about a task and as `ann`. Whether it did anything.
+    pub(crate) fn call(&mut self, name: &str, id: &str, with: &Value) -> Result<bool> {
+        let mut with = with.clone();
+        with["author"] = "ann".into();
+        let asked = json!({ "vars": {}, "call": name, "args": [id], "with": with });
+        Ok(self.answer(&asked)?["code"] == 0)
+    }
+
+    fn answer(&mut self, asked: &Value) -> Result<Value> {
+        let mut ask = self.ask.as_ref().ok_or("it was told to end")?;
+        writeln!(ask, "{asked}")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        serde_json::from_str(&line).map_err(|error| format!("{asked}: {error}: {line:?}").into())
+    }
+
+    /// Asks for what must be done. What it said.
     pub(crate) fn done(&mut self, args: &[&str]) -> Result<String> {
         match self.ask(&[], args)? {
             (0, said) => Ok(said),

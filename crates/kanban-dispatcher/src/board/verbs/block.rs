@@ -153,13 +153,22 @@ impl Store {
     /// # Errors
     /// As [`complete`](Self::complete).
     pub fn unblock(&mut self, id: &str) -> Result<&'static str> {
+        self.unblock_because(id, &Block::default())
+    }
+
+    /// The same with a reason, which is kept as a comment if `why` names its author.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub fn unblock_because(&mut self, id: &str, why: &Block) -> Result<&'static str> {
         self.write(|tx, now| {
             let asked = Asked {
                 verb: "unblock",
                 allowed: &["blocked", "scheduled"],
-                run: None,
+                run: why.run,
             };
             asked.of(tx, id)?;
+            why.comment(tx, id, "UNBLOCK", now)?;
             let waits = waits(tx, id)?;
             let status = if waits { "todo" } else { "ready" };
             let leaked = RunEnd {

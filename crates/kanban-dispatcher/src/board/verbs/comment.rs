@@ -45,14 +45,25 @@ pub(super) fn comment(
         return Err(Error::new(ErrorKind::Input, what));
     }
     status(tx, id)?.ok_or_else(|| no_task(id))?;
-    tx.execute(
-        "INSERT INTO task_comments (task_id, author, body, created_at) VALUES (?1, ?2, ?3, ?4)",
-        (id, author, text, now),
-    )?;
-    let number = tx.last_insert_rowid();
+    let number = note(tx, id, author, text, now)?;
     let payload = Payload::new()
         .with("author", author)
         .with("len", text.chars().count());
     event::append(tx, id, "commented", &payload, None, now)?;
     Ok(number)
+}
+
+/// A comment without an event: it tells of a change that has an event of its own.
+pub(super) fn note(
+    tx: &Transaction<'_>,
+    id: &str,
+    author: &str,
+    text: &str,
+    now: i64,
+) -> Result<i64> {
+    tx.execute(
+        "INSERT INTO task_comments (task_id, author, body, created_at) VALUES (?1, ?2, ?3, ?4)",
+        (id, author, text, now),
+    )?;
+    Ok(tx.last_insert_rowid())
 }

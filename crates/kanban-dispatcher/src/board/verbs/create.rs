@@ -66,11 +66,19 @@ pub enum Workspace {
 }
 
 impl Workspace {
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Scratch => "scratch",
             Self::Dir(_) => "dir",
             Self::Worktree(_) => "worktree",
+        }
+    }
+
+    /// The path that was named.
+    pub(super) fn path(&self) -> Option<&str> {
+        match self {
+            Self::Scratch => None,
+            Self::Dir(path) | Self::Worktree(path) => path.as_deref(),
         }
     }
 }
@@ -159,7 +167,7 @@ impl Row {
         }
         let path = match &new.workspace {
             Workspace::Scratch => None,
-            Workspace::Dir(path) | Workspace::Worktree(path) => path.clone().or(default_workdir),
+            place => place.path().map(str::to_owned).or(default_workdir),
         };
         if new.workspace == Workspace::Dir(None) && path.is_none() {
             return wrong("its directory is not named, and the board has no default_workdir");
@@ -223,7 +231,7 @@ fn state(tx: &Transaction<'_>, new: &NewTask) -> Result<&'static str> {
 
 fn insert(tx: &Transaction<'_>, new: &NewTask, row: &Row, state: &str, now: i64) -> Result<String> {
     let skills = (!row.skills.is_empty()).then(|| to_ascii_json(&row.skills));
-    let draw = || {
+    drawn(|| {
         tx.query_row(
             "INSERT INTO tasks (id, title, body, assignee, status, priority, created_by, created_at, workspace_kind, \
              workspace_path, branch_name, tenant, idempotency_key, skills, model_override, max_runtime_seconds, \
@@ -237,7 +245,11 @@ fn insert(tx: &Transaction<'_>, new: &NewTask, row: &Row, state: &str, now: i64)
             ],
             |row| row.get(0),
         )
-    };
+    })
+}
+
+/// Draws a task's id until no task has it.
+pub(super) fn drawn(draw: impl Fn() -> rusqlite::Result<String>) -> Result<String> {
     for _ in 1..DRAWS_MAX {
         match draw() {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {}

@@ -82,7 +82,7 @@ impl Store {
     }
 }
 
-fn ends(parent: &str, child: &str) -> Payload {
+pub(super) fn ends(parent: &str, child: &str) -> Payload {
     Payload::new().with("parent", parent).with("child", child)
 }
 

@@ -8,12 +8,15 @@ mod block;
 mod comment;
 mod complete;
 mod create;
+mod decompose;
 mod edit;
 mod heartbeat;
 mod links;
 mod promote;
+mod purge;
 mod reclaim;
 mod scratch;
+mod specify;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior};
 
@@ -27,8 +30,10 @@ use crate::error::{Error, ErrorKind};
 pub use self::block::Block;
 pub use self::complete::Complete;
 pub use self::create::{NewTask, Workspace};
+pub use self::decompose::{Decompose, Part};
 pub use self::edit::Edit;
 pub use self::reclaim::Released;
+pub use self::specify::Specify;
 
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 

@@ -5,6 +5,7 @@ use rusqlite::Transaction;
 use super::super::event::{self, Payload};
 use super::super::store::Store;
 use super::{Asked, Result};
+use crate::error::Error;
 
 impl Store {
     /// todo or blocked -> ready. While a parent is open only with `force`, and then the next claim puts it back.
@@ -33,17 +34,7 @@ impl Store {
         force: bool,
     ) -> Result {
         self.write(|tx, now| {
-            let asked = Asked {
-                verb: "promote",
-                allowed: &["todo", "blocked"],
-                run,
-            };
-            asked.of(tx, id)?;
-            let open = open_parents(tx, id)?;
-            if !force && !open.is_empty() {
-                let why = format!("it waits for {}; --force starts it anyway", open.join(", "));
-                return Err(asked.refused(id, why));
-            }
+            may_start(tx, id, run, force)?;
             tx.execute("UPDATE tasks SET status = 'ready' WHERE id = ?1", [id])?;
             let payload = Payload::new()
                 .with("actor", actor)
@@ -53,6 +44,33 @@ impl Store {
             Ok(())
         })
     }
+
+    /// Whether [`promote`](Self::promote) would do it now; writes nothing.
+    ///
+    /// # Errors
+    /// Why it would not, as there.
+    pub fn can_promote(&self, id: &str, run: Option<i64>, force: bool) -> Result {
+        let look = || {
+            let tx = self.db.unchecked_transaction()?;
+            may_start(&tx, id, run, force)
+        };
+        look().map_err(|error: Error| error.on(self.slug()))
+    }
+}
+
+fn may_start(tx: &Transaction<'_>, id: &str, run: Option<i64>, force: bool) -> Result {
+    let asked = Asked {
+        verb: "promote",
+        allowed: &["todo", "blocked"],
+        run,
+    };
+    asked.of(tx, id)?;
+    let open = open_parents(tx, id)?;
+    if !force && !open.is_empty() {
+        let why = format!("it waits for {}; --force starts it anyway", open.join(", "));
+        return Err(asked.refused(id, why));
+    }
+    Ok(())
 }
 
 fn open_parents(tx: &Transaction<'_>, id: &str) -> Result<Vec<String>> {

@@ -221,6 +221,9 @@ mod tests {
         assert!(young(at, at, 0), "written while we looked");
         assert!(young(SECOND, SECOND, 2_999_999_999));
         assert!(!young(SECOND, SECOND, 3_000_000_000));
+        // Only a file system that has whole seconds shows them in both.
+        assert!(!young(SECOND, at, fine + 10_000_000));
+        assert!(!young(at, 2 * SECOND, 2_010_000_000));
     }
 
     #[test]
@@ -235,5 +238,7 @@ mod tests {
     fn no_time_overflows() {
         assert!(!young(i128::MIN, i128::MIN, u64::MAX));
         assert!(young(i128::MAX, i128::MAX, 0));
+        let before_1970 = UNIX_EPOCH - Duration::from_secs(1);
+        assert!(is_young(-SECOND / 2, -SECOND / 2, before_1970));
     }
 }

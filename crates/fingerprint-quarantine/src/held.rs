@@ -144,7 +144,7 @@ impl fmt::Display for Span {
 
 #[cfg(test)]
 mod tests {
-    use super::{Recovery, Span};
+    use super::{Held, Recovery, Span};
     use crate::Reason;
     use std::time::Duration;
 
@@ -153,6 +153,15 @@ mod tests {
         let text = |us| Span(Duration::from_micros(us)).to_string();
         let texts = [0, 999, 1_000, 999_999, 1_000_000, 95_900_000].map(text);
         assert_eq!(texts, ["0s", "0s", "1ms", "999ms", "1s", "95s"]);
+    }
+
+    #[test]
+    fn a_failure_that_a_release_overtook_is_one_attempt_and_the_next_is_at_once() {
+        let mut held = Held::overtaken();
+        let text = "released after 1 attempt in 0s, next at once";
+        assert_eq!(held.to_string(), text);
+        held.on_change = true;
+        assert_eq!(held.to_string(), text, "whatever else it waits for");
     }
 
     #[test]

@@ -57,6 +57,24 @@ fn absent_unreadable_empty_and_present_are_four_states() -> Result {
 }
 
 #[test]
+fn times_are_told_to_the_nanosecond_and_the_place_by_device_and_inode() -> Result {
+    let dir = TempDir::new()?;
+    let path = dir.path().join("a");
+    fs::write(&path, "content")?;
+    let mtime = Duration::new(1_700_000_000, 123_456_789);
+    let file = File::options().write(true).open(&path)?;
+    file.set_times(FileTimes::new().set_modified(UNIX_EPOCH + mtime))?;
+    let metadata = fs::metadata(&path)?;
+    let ctime = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
+    let state = look(&path);
+    let times = state.stamp().map(|stamp| (stamp.mtime_ns, stamp.ctime_ns));
+    assert_eq!(times, Some((1_700_000_000_123_456_789, ctime)));
+    let place = state.stamp().map(|stamp| (stamp.dev, stamp.ino));
+    assert_eq!(place, Some((metadata.dev(), metadata.ino())));
+    Ok(())
+}
+
+#[test]
 fn a_directory_that_may_not_be_entered_is_a_state_that_can_last() -> Result {
     let dir = TempDir::new()?;
     let closed = dir.path().join("closed");

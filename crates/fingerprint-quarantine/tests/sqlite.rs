@@ -1,7 +1,7 @@
 //! Stamps of real SQLite databases: what others do to one is seen, and what our own failing visit does is not.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File, FileTimes};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -204,5 +204,56 @@ fn a_board_with_a_missing_column_is_left_alone_until_another_tool_adds_it() -> R
     assert_eq!(tick()?, Some(Reason::New));
     assert_eq!(visits, 4);
     assert!(boards.is_empty());
+    Ok(())
+}
+
+/// A database's last change is the later of the two, and each tells its own age.
+#[test]
+fn a_database_is_young_if_its_file_or_its_log_is() -> Result {
+    let dir = TempDir::new()?;
+    let db = dir.path().join("a.db");
+    let files = SqliteFiles::new(&db);
+    fs::write(&db, "file")?;
+    assert!(files.observe_at(fs::metadata(&db)?.modified()?).is_young());
+    assert!(!files.observe_at(later()).is_young());
+    fs::write(files.wal(), "log")?;
+    let is_young_with_log_of = |mtime: SystemTime| -> std::io::Result<bool> {
+        let log = File::options().write(true).open(files.wal())?;
+        log.set_times(FileTimes::new().set_modified(mtime))?;
+        Ok(files.observe_at(later()).is_young())
+    };
+    assert!(is_young_with_log_of(later() - Duration::from_millis(9))?);
+    assert!(!is_young_with_log_of(later() - Duration::from_millis(11))?);
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_is_told_apart_by_what_its_stat_says() -> Result {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = TempDir::new()?;
+    let files = SqliteFiles::new(&dir.path().join("a.db"));
+    fs::write(files.wal(), "log")?;
+    let stat = fs::metadata(files.wal())?;
+    let wal = files.observe_at(later()).wal.ok_or("no log")?;
+    assert_eq!((wal.dev, wal.ino, wal.len), (stat.dev(), stat.ino(), 3));
+    let mtime_ns = i128::from(stat.mtime()) * 1_000_000_000 + i128::from(stat.mtime_nsec());
+    assert_eq!(wal.mtime_ns, mtime_ns);
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_link_leads_to_the_log_beside_the_database() -> Result {
+    use std::os::unix::fs::symlink;
+
+    let dir = TempDir::new()?;
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("real"))?;
+    fs::write(at("real/a.db"), "file")?;
+    symlink("real/a.db", at("one"))?;
+    symlink("one", at("two"))?;
+    assert_eq!(SqliteFiles::new(&at("two")).wal(), at("real/a.db-wal"));
     Ok(())
 }

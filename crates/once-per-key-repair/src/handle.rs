@@ -37,10 +37,7 @@ impl<K> Handle<K> {
     /// ```
     #[inline]
     pub fn enter(&self) -> Turn<'_, K> {
-        match self.slot.outcome() {
-            Some(outcome) => Turn::Spent(outcome),
-            None => Turn::claim(Arc::clone(&self.slot)),
-        }
+        Turn::enter(&self.slot)
     }
 
     /// [`RepairGate::outcome`](crate::RepairGate::outcome), in one atomic load.

@@ -37,6 +37,15 @@ pub enum Turn<'g, K> {
 }
 
 impl<K> Turn<'_, K> {
+    /// By a slot that the caller has found or kept. One load when the key is spent.
+    #[inline]
+    pub(crate) fn enter(slot: &Arc<Slot<K>>) -> Self {
+        match slot.outcome() {
+            Some(outcome) => Self::Spent(outcome),
+            None => Self::claim(Arc::clone(slot)),
+        }
+    }
+
     /// The caller has looked at the outcome first: this is the slower way, under the slot's lock.
     pub(crate) fn claim(slot: Arc<Slot<K>>) -> Self {
         match slot.claim() {

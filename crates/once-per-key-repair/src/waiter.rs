@@ -59,7 +59,7 @@ impl<K> Waiter<'_, K> {
         }
     }
 
-    #[cfg(all(test, feature = "async", not(once_per_key_loom)))]
+    #[cfg(all(test, any(feature = "async", once_per_key_loom)))]
     pub(crate) fn flight(&self) -> &Arc<Flight> {
         &self.flight
     }

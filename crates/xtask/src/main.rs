@@ -12,6 +12,7 @@ mod ci;
 mod features;
 mod msrv;
 mod old_sqlite;
+mod older_sqlites;
 mod package;
 mod packages;
 mod peer;
@@ -46,7 +47,8 @@ Usage: cargo xtask CHORE
 
 Two steps of `ci` alone:
   syscalls    what looking at files asks of the kernel, by strace
-  old-sqlite  the tests of error-classify with the distribution's SQLite
+  old-sqlite  the tests of error-classify with the distribution's SQLite; with --all also with four others, from 3.39 to
+              3.50, which it compiles (minutes)
 
 All need a Rust toolchain, a C compiler and python3 (3.11 to 3.13). docs/contributing.md says what each step is for.";
 
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         ["old-sqlite"] => old_sqlite::check(),
         ["cases"] => cases::run_all(false),
         ["cases", "--write"] => cases::run_all(true),
+        ["old-sqlite", "--all"] => old_sqlite::check_all(),
         ["torture", words @ ..] => torture::run_one(words),
         ["-h" | "--help" | "help"] => {
             println!("{HELP}");

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::older_sqlites;
 use crate::run::{Done, answer, cargo, root, run, target};
 
 /// The tests that talk to SQLite. Not `codes`, which reads the header of the bundled one.
@@ -23,14 +24,32 @@ const TESTS: &[&str] = &[
 ];
 
 /// Runs the tests with the system's SQLite, or with the one that `pkg-config` is pointed at.
-///
-/// To try another version by hand: build it into a directory of its own (`./configure --prefix=DIR && make install`), and
-/// set `PKG_CONFIG_PATH=DIR/lib/pkgconfig` and `LD_LIBRARY_PATH=DIR/lib` before this chore.
 pub(crate) fn check() -> Done {
-    let version = answer(Command::new("pkg-config").args(["--modversion", "sqlite3"])).ok_or(
-        "the system's SQLite is not to be found: install pkg-config and libsqlite3-dev (Debian), or set PKG_CONFIG_PATH",
-    )?;
+    let version = linked()?;
     println!("SQLite {version}");
+    test(&version, &version, None)
+}
+
+/// The same, and then with each of [`older_sqlites`]. They take the system's place when the tests are run, not when they are linked.
+pub(crate) fn check_all() -> Done {
+    check()?;
+    let linked = linked()?;
+    for older in older_sqlites::build_all(&target().join("old-sqlite"))? {
+        println!("SQLite {}", older.version);
+        test(&linked, &older.version, Some(&older.directory))?;
+    }
+    Ok(())
+}
+
+/// The version of the SQLite that the tests are linked with.
+fn linked() -> Done<String> {
+    answer(Command::new("pkg-config").args(["--modversion", "sqlite3"])).ok_or_else(|| {
+        "the system's SQLite is not to be found: install pkg-config and libsqlite3-dev (Debian), or set PKG_CONFIG_PATH".to_owned()
+    })
+}
+
+/// Runs the tests with the SQLite of `version`: the one that is linked, or the one in `directory`.
+fn test(linked: &str, version: &str, directory: Option<&Path>) -> Done {
     let package = target().join("old-sqlite");
     write(&package.join("Cargo.toml"), &manifest())?;
     write(&package.join("src/lib.rs"), "")?;
@@ -40,9 +59,13 @@ pub(crate) fn check() -> Done {
         &read(&root().join("Cargo.lock"))?,
     )?;
     let mut tests = cargo("test --quiet");
-    tests.current_dir(&package).env("EXPECT_SQLITE", &version);
+    // `golden` fails if another version answers than this one.
+    tests.current_dir(&package).env("EXPECT_SQLITE", version);
+    if let Some(directory) = directory {
+        tests.env("LD_LIBRARY_PATH", directory);
+    }
     // One directory per version: the build script of libsqlite3-sys remembers what it has linked.
-    let built = package.join("build").join(&version);
+    let built = package.join("build").join(linked);
     tests.arg("--target-dir").arg(built);
     if let Some(filter) = env::var_os("OLD_SQLITE_TEST") {
         tests.arg("--test").arg(filter);
@@ -96,7 +119,7 @@ fn read(path: &Path) -> Done<String> {
 }
 
 /// Writes only what has changed, so that Cargo does not build anew.
-fn write(path: &Path, text: &str) -> Done {
+pub(crate) fn write(path: &Path, text: &str) -> Done {
     if fs::read_to_string(path).is_ok_and(|kept| kept == text) {
         return Ok(());
     }

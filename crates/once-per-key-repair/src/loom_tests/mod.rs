@@ -1,5 +1,5 @@
-//! The interleavings of a few threads at one gate: all of them for two threads, and for [`three`] with one step each; those with a
-//! bounded number of preemptions where three threads go through a whole gate. Run with
+//! All interleavings of a few threads, with no bound on preemptions: of two at one gate, of three with one step each in [`three`], and
+//! of three with a whole visit each in [`whole`]. Run with
 //! `RUSTFLAGS="--cfg once_per_key_loom" cargo test -p once-per-key-repair --release --lib loom`.
 //!
 //! A key comes with a cell that loom watches: two repairs of it at once, or a later one that does not see what an earlier one
@@ -9,6 +9,7 @@ mod budget;
 #[cfg(feature = "async")]
 mod tasks;
 mod three;
+mod whole;
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::num::NonZeroU8;
@@ -108,22 +109,6 @@ fn visit_and_wait(world: &World, key: usize) {
     assert_eq!(outcome, Outcome::Failed);
 }
 
-fn three_threads(visit: fn(&World)) {
-    let world = World::new();
-    // The slot is there already: the way to it is the business of the two-thread models.
-    let _handle = world.gate.handle(&0);
-    let others = [(); 2].map(|()| {
-        let world = Arc::clone(&world);
-        thread::spawn(move || visit(&world))
-    });
-    visit(&world);
-    for other in others {
-        other.join().unwrap();
-    }
-    assert_eq!(world.grants(0), 1);
-}
-
-/// Unbounded: every interleaving there is of claiming and ending one slot.
 #[test]
 fn loom_three_threads_at_one_slot_get_one_grant() {
     loom::model(|| {
@@ -147,18 +132,6 @@ fn loom_three_threads_at_one_slot_get_one_grant() {
     });
 }
 
-/// Bounded, as the gate adds a lock and counted references: up to four preemptions in each run.
-#[test]
-fn loom_three_threads_at_one_key_get_one_grant() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(4);
-    model.check(|| {
-        three_threads(|world| {
-            world.visit(0);
-        });
-    });
-}
-
 #[test]
 fn loom_two_threads_hear_the_one_outcome_and_see_what_the_repair_did() {
     loom::model(|| {
@@ -171,14 +144,6 @@ fn loom_two_threads_hear_the_one_outcome_and_see_what_the_repair_did() {
         other.join().unwrap();
         assert_eq!(world.grants(0), 1);
     });
-}
-
-/// Waiting multiplies the states: three threads are checked up to three preemptions in each run.
-#[test]
-fn loom_three_threads_hear_the_one_outcome_and_see_what_the_repair_did() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| three_threads(|world| visit_and_wait(world, 0)));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tasks that wait, beside threads, in every order.
+//! Tasks that wait, in every order. Beside a thread that waits as well: in [`three`](super::three).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
@@ -7,11 +7,11 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 use super::World;
-use crate::{Outcome, Turn, Waited, Waiter};
+use crate::{Outcome, Turn, Waited};
 
 /// The end of a turn and the first poll of a future meet in every order: the future is woken, or sees the end itself.
 #[test]
-fn loom_a_task_that_waits_is_never_left_asleep_also_beside_a_thread_that_waits() {
+fn loom_a_task_that_waits_is_never_left_asleep() {
     #[derive(Default)]
     struct Bell(Mutex<bool>, Condvar);
     impl Wake for Bell {
@@ -37,33 +37,24 @@ fn loom_a_task_that_waits_is_never_left_asleep_also_beside_a_thread_that_waits()
         }
     }
 
-    for blocking in [false, true] {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = blocking.then_some(3);
-        model.check(move || {
-            let world = World::new();
-            let Turn::Yours(permit) = world.gate.enter(&0) else {
-                panic!("a new key")
-            };
-            let listen = |wait: fn(Waiter<'_, usize>) -> Waited| {
-                let world = Arc::clone(&world);
-                thread::spawn(move || match world.gate.enter(&0) {
-                    Turn::InFlight(waiter) => {
-                        assert_eq!(wait(waiter), Waited::Settled(Outcome::Repaired));
-                    }
-                    Turn::Spent(outcome) => assert_eq!(outcome, Outcome::Repaired),
-                    Turn::Yours(_) => panic!("a second grant"),
-                })
-            };
-            let task = listen(|waiter| block_on(waiter));
-            let thread = blocking.then(|| listen(|waiter| waiter.wait()));
-            permit.run(|_| Ok::<(), ()>(())).unwrap();
-            task.join().unwrap();
-            if let Some(thread) = thread {
-                thread.join().unwrap();
+    loom::model(|| {
+        let world = World::new();
+        let Turn::Yours(permit) = world.gate.enter(&0) else {
+            panic!("a new key")
+        };
+        let task = thread::spawn({
+            let world = Arc::clone(&world);
+            move || match world.gate.enter(&0) {
+                Turn::InFlight(waiter) => {
+                    assert_eq!(block_on(waiter), Waited::Settled(Outcome::Repaired));
+                }
+                Turn::Spent(outcome) => assert_eq!(outcome, Outcome::Repaired),
+                Turn::Yours(_) => panic!("a second grant"),
             }
         });
-    }
+        permit.run(|_| Ok::<(), ()>(())).unwrap();
+        task.join().unwrap();
+    });
 }
 
 /// A future that is dropped while the turn ends leaves nothing behind, in every order.

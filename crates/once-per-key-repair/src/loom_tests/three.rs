@@ -19,16 +19,20 @@ use crate::{Outcome, Rearmed, Waited};
 
 type Hasher = BuildHasherDefault<DefaultHasher>;
 
-fn unbounded(model: impl Fn() + Sync + Send + 'static) {
+pub(super) fn unbounded(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = None;
     builder.check(model);
 }
 
-/// A slot whose turn is out.
-fn claimed() -> (Plain<Arc<Slot<u8>>>, Arc<Flight>) {
+pub(super) fn new_slot() -> Arc<Slot<u8>> {
     let mark = Mark::of(&0_u8, &Hasher::default());
-    let slot = Arc::new(Slot::new(0, mark, NonZeroU8::MIN));
+    Arc::new(Slot::new(0, mark, NonZeroU8::MIN))
+}
+
+/// A slot whose turn is out.
+pub(super) fn claimed() -> (Plain<Arc<Slot<u8>>>, Arc<Flight>) {
+    let slot = new_slot();
     let Claim::Granted(flight, 1) = slot.claim() else {
         panic!("a new slot")
     };

@@ -62,6 +62,8 @@ pub(crate) struct Tick {
     pub(crate) command: CommandLauncher,
     /// Why no worker can be started at all.
     pub(crate) no_worker: Option<Trouble>,
+    /// The ledger was there when the tick began.
+    pub(crate) needs_ledger: bool,
 }
 
 impl Tick {
@@ -72,6 +74,7 @@ impl Tick {
             command: CommandLauncher::new(config.worker.command.clone()),
             no_worker: None,
             pauses: Arc::default(),
+            needs_ledger: site.ledger.is_needed(),
             site,
             config,
             wake,
@@ -88,7 +91,7 @@ impl Tick {
         if let Allowed::None(trouble) = tick.site.strain.allows(tick.monotonic) {
             tick.no_worker = Some(trouble);
         }
-        if !tick.site.ledger.is_writable() {
+        if !tick.site.ledger.is_writable(tick.needs_ledger) {
             // A claim now would only be given back: no gate opens before its process is known there.
             tick.no_worker = Some(missing("the ledger cannot be written".to_owned()));
         }

@@ -98,6 +98,11 @@ impl Onlooker {
         self.tick.no_worker.is_some()
     }
 
+    /// The program that makes this task's workspace is missing.
+    pub(crate) fn lacks_git(&self, view: &View, task: &str) -> bool {
+        self.tick.lacks_git(view, task).is_some()
+    }
+
     /// The worker of a task's earlier attempt has not ended yet.
     pub(crate) fn lives_on(&self, slug: &Slug, view: &View, task: &str) -> bool {
         let strays = self.tick.site.workers.strays(slug, view);

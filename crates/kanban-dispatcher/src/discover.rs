@@ -14,6 +14,9 @@ struct Metadata {
     /// A directory, if it is a text at all.
     #[serde(default)]
     default_workdir: serde_json::Value,
+    /// A number, as a rule.
+    #[serde(default)]
+    created_at: serde_json::Value,
 }
 
 /// The boards below `root` in the peer's order: `default` first, then the others by name; archived ones are left out.
@@ -80,6 +83,11 @@ fn metadata(board: &Board) -> Metadata {
 }
 
 impl Board {
+    /// When `board.json` says that the board was made (unix seconds).
+    pub(crate) fn made_at(&self) -> Option<i64> {
+        metadata(self).created_at.as_i64()
+    }
+
     /// The directory that `board.json` names for tasks that name none themselves.
     #[must_use]
     pub fn default_workdir(&self) -> Option<String> {

@@ -81,8 +81,13 @@ impl Levers {
     pub fn pause(&mut self, board: &Slug, reason: Option<&str>) -> Result<Pause, Error> {
         self.must_exist(board)?;
         let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
-        levers::pause(&mut self.db, board, reason, self.clock.unix())
-            .map_err(|error| not_done("pause", board, error))
+        levers::pause(
+            &mut self.db,
+            &self.root.board(board),
+            reason,
+            self.clock.unix(),
+        )
+        .map_err(|error| not_done("pause", board, error))
     }
 
     /// Lifts a board's pause, and says which it was. Also of a board that is not there any more.

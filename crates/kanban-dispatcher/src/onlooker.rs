@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::ledger::breakers::{BreakerRow, read_breakers};
-use crate::ledger::levers::{Pauses, read_pauses};
+use crate::ledger::breakers::{BreakerRow, read_breakers_of};
+use crate::ledger::levers::{Pauses, read_pauses_of};
 use crate::ledger::{self, Ledger};
 use crate::policy::Policy;
 use crate::root::{Root, Slug};
@@ -32,8 +32,8 @@ impl Onlooker {
         let (mut pauses, mut rests) = (Pauses::new(), HashMap::new());
         let mut serving = None;
         if let Ok(Some(db)) = Ledger::read(root) {
-            pauses = read_pauses(&db).unwrap_or_default();
-            rests = read_breakers(&db).unwrap_or_default();
+            pauses = read_pauses_of(&db, root).unwrap_or_default();
+            rests = read_breakers_of(&db, root).unwrap_or_default();
             let row = ledger::read_dispatcher(&db).unwrap_or_default();
             let alive = row.filter(|row| row.identity.is_alive());
             serving = alive.map(|row| format!("{}{}:", site.our_prefix, row.identity.pid));
@@ -96,6 +96,11 @@ impl Onlooker {
     /// No worker can be started at all.
     pub(crate) fn has_no_worker(&self) -> bool {
         self.tick.no_worker.is_some()
+    }
+
+    /// The program that makes this task's workspace is missing.
+    pub(crate) fn lacks_git(&self, view: &View, task: &str) -> bool {
+        self.tick.lacks_git(view, task).is_some()
     }
 
     /// The worker of a task's earlier attempt has not ended yet.

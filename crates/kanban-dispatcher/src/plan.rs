@@ -195,6 +195,9 @@ fn limit_claims(onlooker: &Onlooker, slug: &Slug, view: &View, decision: &mut De
     };
     hold(HeldReason::Paused, &|_| onlooker.is_paused(slug));
     hold(HeldReason::NoWorker, &|_| onlooker.has_no_worker());
+    hold(HeldReason::NoWorker, &|claim| {
+        onlooker.lacks_git(view, &claim.task)
+    });
     hold(HeldReason::WorkerEnding, &|claim| {
         onlooker.lives_on(slug, view, &claim.task)
     });

@@ -90,6 +90,7 @@ fn explained(onlooker: &Onlooker, board: &Board, view: &View, task: &str) -> Opt
         // In the order in which a tick asks.
         Reason::Starts if onlooker.is_paused(board.slug()) => held(HeldReason::Paused),
         Reason::Starts if onlooker.has_no_worker() => held(HeldReason::NoWorker),
+        Reason::Starts if onlooker.lacks_git(view, task) => held(HeldReason::NoWorker),
         Reason::Starts if onlooker.lives_on(board.slug(), view, task) => {
             held(HeldReason::WorkerEnding)
         }

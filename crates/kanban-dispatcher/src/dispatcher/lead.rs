@@ -6,9 +6,13 @@ use error_classify::Class;
 
 use super::Dispatcher;
 use crate::error::{Error, ErrorKind};
+use crate::ledger::is_broken;
 use crate::lock::FileLock;
 use crate::report::{StandbyReason, TickReport};
 use crate::root::Root;
+
+/// What follows from a ledger that is there and cannot be used.
+pub(super) const NO_START: &str = "no worker is started until it can";
 
 impl Dispatcher {
     /// Holds the root's lock, or says why not. A lock on a file that is no longer at its path keeps nobody out.
@@ -63,8 +67,12 @@ impl Dispatcher {
     /// all is told once, and dispatching goes on without it.
     fn open_ledger(&mut self) -> Result<(), Error> {
         match self.site.ledger.open(&self.site.root) {
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                self.site.ledger.need(true);
+                Ok(())
+            }
             Ok(Some(adopted)) => {
+                self.site.ledger.need(true);
                 self.site.workers.adopt(adopted);
                 self.site.workers.poll(self.site.clock.monotonic());
                 self.site.ledger.record_workers(&self.site.workers.all());
@@ -73,7 +81,14 @@ impl Dispatcher {
             }
             Err(error) if is_busy(&error) && !self.has_read_ledger => Err(error),
             Err(error) => {
-                self.ledger_failed(&error.chain(), "dispatching goes on without it");
+                // Somebody has it, or it is there and cannot be read: it may hold a pause.
+                let is_needed = is_busy(&error) || is_broken(&error);
+                self.site.ledger.need(is_needed);
+                let then = match is_needed {
+                    true => NO_START,
+                    false => "dispatching goes on without it",
+                };
+                self.ledger_failed(&error.chain(), then);
                 Ok(())
             }
         }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use super::{Dispatcher, Home};
-use crate::ledger::levers::{Pauses, Request};
+use crate::ledger::levers::{Pauses, Read, Request};
 use crate::root::Slug;
 
 impl Dispatcher {
     /// Reads the pauses and does what is requested. Without a ledger the pauses that are known stay in force.
     pub(super) fn pull_levers(&mut self) {
-        let read = self.site.ledger.pauses(&self.pauses, self.mark.as_ref());
-        if let Some((pauses, mark)) = read {
-            log_changes(&self.pauses, &pauses);
-            self.pauses = Arc::new(pauses);
-            self.mark = Some(mark);
+        let (root, ledger) = (&self.site.root, &self.site.ledger);
+        if let Some(read) = ledger.pauses(root, &self.pauses, self.mark.as_ref()) {
+            for slug in &read.ended {
+                tracing::info!(board = %slug, "board was made anew: the pause of the one before is over");
+            }
+            log_changes(&self.pauses, &read);
+            self.pauses = Arc::new(read.pauses);
+            self.mark = Some(read.mark);
         }
         for (slug, request) in self.site.ledger.take_requests() {
             self.serve(&slug, request);
@@ -30,7 +33,7 @@ impl Dispatcher {
                     Some(Home::Out { is_released, .. }) => !std::mem::replace(is_released, true),
                     None => false,
                 };
-                self.site.ledger.keep_breaker(slug, None);
+                self.site.ledger.keep_breaker(&self.site.root, slug, None);
                 if resilience.quarantine.release(slug) || rested {
                     tracing::info!(board = %slug, "board is released by an operator");
                 }
@@ -44,14 +47,16 @@ impl Dispatcher {
     }
 }
 
-fn log_changes(before: &Pauses, after: &Pauses) {
+fn log_changes(before: &Pauses, read: &Read) {
+    let after = &read.pauses;
     for (slug, pause) in after {
         if !before.contains_key(slug) {
             let reason = pause.reason.as_deref();
             tracing::info!(board = %slug, reason, since = pause.since, "board is paused by an operator");
         }
     }
-    for slug in before.keys().filter(|slug| !after.contains_key(*slug)) {
+    let is_over = |slug: &&Slug| !after.contains_key(*slug) && !read.ended.contains(slug);
+    for slug in before.keys().filter(is_over) {
         tracing::info!(board = %slug, "board is resumed by an operator");
     }
 }

@@ -283,7 +283,7 @@ impl Dispatcher {
         }) = self.states.get(slug)
         {
             state.release();
-            self.site.ledger.keep_breaker(slug, None);
+            self.site.ledger.keep_breaker(&self.site.root, slug, None);
         }
         self.states.insert(slug.clone(), Home::In(state));
     }
@@ -291,11 +291,13 @@ impl Dispatcher {
     /// A removed board takes everything that was kept about it along.
     fn drop_removed(&mut self, boards: &[Board]) {
         let there: HashSet<&Slug> = boards.iter().map(Board::slug).collect();
+        // Too quick to be seen: it is another board that has not earned a rest.
+        let is_other = |home: &Home| matches!(home, Home::In(state) if state.rests_for_another());
         let gone: Vec<Slug> = self
             .states
-            .keys()
-            .filter(|slug| !there.contains(slug))
-            .cloned()
+            .iter()
+            .filter(|(slug, home)| !there.contains(slug) || is_other(home))
+            .map(|(slug, _)| slug.clone())
             .collect();
         for slug in gone {
             if let Some(Home::In(mut state)) = self.states.remove(&slug) {
@@ -303,7 +305,7 @@ impl Dispatcher {
             }
             self.wanting.remove(&slug);
             self.site.resilience.forget(&slug);
-            self.site.ledger.keep_breaker(&slug, None);
+            self.site.ledger.forget_board(&slug);
             tracing::info!(board = %slug, "board was removed");
         }
         // Also of boards that were removed while no dispatcher looked.
@@ -345,8 +347,10 @@ impl Dispatcher {
         );
         match self.site.ledger.publish(&dispatcher, &rows, keep_others) {
             Some(Ok(())) => self.ledger_works(),
-            Some(Err(error)) => {
-                self.ledger_failed(&error.to_string(), "no worker is started until it can")
+            Some(Err(error)) => self.ledger_failed(&error.to_string(), lead::NO_START),
+            // It has failed since the tick began.
+            None if self.site.ledger.is_needed() => {
+                self.ledger_failed(&self.site.ledger.trouble(), lead::NO_START);
             }
             // Told when it could not be opened.
             None => {}

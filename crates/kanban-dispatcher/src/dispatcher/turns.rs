@@ -106,7 +106,7 @@ impl Dispatcher {
         if new.is_empty() {
             return;
         }
-        let mut breakers = self.site.ledger.breakers();
+        let mut breakers = self.site.ledger.breakers(&self.site.root);
         for board in new {
             let slug = board.slug().clone();
             let mut state = BoardState::new(board);

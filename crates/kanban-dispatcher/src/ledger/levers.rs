@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior};
 
+use super::whose::{Found, Whose};
 use super::{Ledger, make};
 use crate::levers::Pause;
-use crate::root::{Root, Slug};
+use crate::root::{Board, Root, Slug};
 
 /// Made with the rest of the ledger. The mark tells one ledger from another that took its place.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL);
 INSERT OR IGNORE INTO mark VALUES (1, randomblob(16));
-CREATE TABLE IF NOT EXISTS pauses (slug TEXT PRIMARY KEY, reason TEXT, since INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS pauses (slug TEXT PRIMARY KEY, reason TEXT, since INTEGER NOT NULL, board TEXT);
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT, slug TEXT NOT NULL, request TEXT NOT NULL, at INTEGER NOT NULL);
 ";
@@ -24,6 +25,15 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Every paused board.
 pub(crate) type Pauses = BTreeMap<Slug, Pause>;
+
+/// The pauses as they were read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) pauses: Pauses,
+    pub(crate) mark: Mark,
+    /// Pauses of boards whose names belong to others now: they are over.
+    pub(crate) ended: Vec<Slug>,
+}
 
 /// Which ledger something was read from.
 pub(crate) type Mark = Vec<u8>;
@@ -58,17 +68,24 @@ impl Request {
 
 impl Ledger {
     /// The pauses, and which ledger they are from. Those of another ledger than the last one are told to it first: whoever deletes
-    /// the ledger under us has resumed nothing. `None` without a ledger, or when it cannot be read.
-    pub(crate) fn pauses(&self, known: &Pauses, last: Option<&Mark>) -> Option<(Pauses, Mark)> {
+    /// the ledger under us has resumed nothing. The pause of a board that was removed ends when another one has its name. `None` without a
+    /// ledger, or when it cannot be read.
+    pub(crate) fn pauses(&self, root: &Root, known: &Pauses, last: Option<&Mark>) -> Option<Read> {
         self.with(|db| {
             let mark: Mark = db.query_row("SELECT mark FROM mark", [], |row| row.get(0))?;
             if last.is_some_and(|last| *last != mark) {
                 for (slug, pause) in known {
-                    db.prepare_cached("INSERT OR IGNORE INTO pauses VALUES (?1, ?2, ?3)")?
-                        .execute((slug.as_str(), &pause.reason, pause.since))?;
+                    db.prepare_cached(
+                        "INSERT OR IGNORE INTO pauses (slug, reason, since) VALUES (?1, ?2, ?3)",
+                    )?
+                    .execute((slug.as_str(), &pause.reason, pause.since))?;
                 }
             }
-            Ok((read_pauses(db)?, mark))
+            Ok(Read {
+                ended: end_others(db, root)?,
+                pauses: select_pauses(db)?,
+                mark,
+            })
         })
     }
 
@@ -94,6 +111,62 @@ impl Ledger {
     }
 }
 
+/// Ends the pauses of boards whose names belong to others now, and notes how the others are known.
+fn end_others(db: &Connection, root: &Root) -> Result<Vec<Slug>> {
+    let mut ended = Vec::new();
+    for (slug, noted) in noted(db)? {
+        let now = Whose::of(&root.board(&slug));
+        let found = match noted.as_deref().and_then(Whose::parse) {
+            Some(whose) => whose.compare(&now),
+            None => Found::Same(now),
+        };
+        // Of this very row: an operator may have paused the new board meanwhile.
+        match found {
+            Found::Same(whose) => {
+                let board = whose.to_text();
+                if noted.as_ref() != Some(&board) {
+                    let sql = "UPDATE pauses SET board = ?3 WHERE slug = ?1 AND board IS ?2";
+                    db.execute(sql, (slug.as_str(), &noted, board))?;
+                }
+            }
+            Found::Other => {
+                let sql = "DELETE FROM pauses WHERE slug = ?1 AND board IS ?2";
+                if db.execute(sql, (slug.as_str(), &noted))? > 0 {
+                    ended.push(slug);
+                }
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// The names of the paused boards, and what they are known by beside that.
+fn noted(db: &Connection) -> Result<Vec<(Slug, Option<String>)>> {
+    let rows = db
+        .prepare_cached("SELECT slug, board FROM pauses")?
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?
+        .collect::<Result<Vec<_>>>()?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .filter_map(|(slug, board)| Some((slug.parse().ok()?, board)))
+        .collect())
+}
+
+/// The pauses as the next tick will find them; nothing is written.
+pub(crate) fn read_pauses_of(db: &Connection, root: &Root) -> Result<Pauses> {
+    let mut pauses = read_pauses(db)?;
+    // A ledger that is older than that knows boards by their names alone.
+    let noted = noted(db).unwrap_or_default();
+    for (slug, whose) in noted {
+        let whose = whose.as_deref().and_then(Whose::parse);
+        let now = || Whose::of(&root.board(&slug));
+        if whose.is_some_and(|whose| whose.compare(&now()) == Found::Other) {
+            pauses.remove(&slug);
+        }
+    }
+    Ok(pauses)
+}
+
 /// Whether a board is paused, as of this transaction.
 pub(super) fn is_paused(db: &Connection, slug: &Slug) -> Result<bool> {
     db.prepare_cached("SELECT 1 FROM pauses WHERE slug = ?1")?
@@ -102,10 +175,27 @@ pub(super) fn is_paused(db: &Connection, slug: &Slug) -> Result<bool> {
 
 /// The paused boards; none in a ledger that is older than pauses.
 pub(crate) fn read_pauses(db: &Connection) -> Result<Pauses> {
-    let is_there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'pauses'";
-    if !db.prepare_cached(is_there)?.exists([])? {
-        return Ok(Pauses::new());
+    match has_table(db, "pauses")? {
+        true => select_pauses(db),
+        false => Ok(Pauses::new()),
     }
+}
+
+/// A ledger that has lost its pauses is not the one that it was: by another mark, whoever knows them tells it. Part of its making.
+pub(super) fn renounce(db: &Connection) -> Result<()> {
+    if has_table(db, "mark")? && !has_table(db, "pauses")? {
+        db.execute("DELETE FROM mark", [])?;
+    }
+    Ok(())
+}
+
+fn has_table(db: &Connection, name: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    db.prepare_cached(sql)?.exists([name])
+}
+
+/// The same where they must be there: a table that is gone has resumed nothing.
+fn select_pauses(db: &Connection) -> Result<Pauses> {
     let rows = db
         .prepare_cached("SELECT slug, reason, since FROM pauses")?
         .query_map([], |row| {
@@ -134,14 +224,15 @@ pub(crate) fn open(root: &Root) -> std::result::Result<Connection, crate::Error>
 /// Commits a pause, and says what is in force. A board that is paused stays so since then; a new reason takes the place of the old one.
 pub(crate) fn pause(
     db: &mut Connection,
-    slug: &Slug,
+    board: &Board,
     reason: Option<&str>,
     now: i64,
 ) -> Result<Pause> {
+    let whose = Whose::of(board).to_text();
     db.query_row(
-        "INSERT INTO pauses VALUES (?1, ?2, ?3) ON CONFLICT (slug) DO UPDATE SET \
-         reason = COALESCE(excluded.reason, reason) RETURNING reason, since",
-        (slug.as_str(), reason, now),
+        "INSERT INTO pauses (slug, reason, since, board) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (slug) DO UPDATE SET \
+         reason = COALESCE(excluded.reason, reason), board = excluded.board RETURNING reason, since",
+        (board.slug().as_str(), reason, now, whose),
         |row| {
             Ok(Pause {
                 reason: row.get(0)?,

@@ -4,10 +4,13 @@ pub(crate) mod breakers;
 pub(crate) mod levers;
 pub(crate) mod publish;
 mod rows;
+pub(crate) mod whose;
 mod workers;
 
+use std::error::Error as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +50,10 @@ const BUSY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Ledger {
     open: Mutex<Option<Open>>,
+    /// It was there when the tick under way began: what that tick starts must be committed to it, also if it has failed since.
+    is_needed: AtomicBool,
+    /// What it failed with when it was closed last.
+    trouble: Mutex<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +70,25 @@ impl Ledger {
     pub(crate) const fn closed() -> Self {
         Self {
             open: Mutex::new(None),
+            is_needed: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         }
+    }
+
+    /// A tick begins: whether its starts must be committed here.
+    pub(crate) fn need(&self, is_needed: bool) {
+        self.is_needed.store(is_needed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_needed(&self) -> bool {
+        self.is_needed.load(Ordering::Relaxed)
+    }
+
+    /// What it failed with when it was closed last.
+    pub(crate) fn trouble(&self) -> String {
+        let trouble = self.trouble.lock();
+        let trouble = trouble.unwrap_or_else(PoisonError::into_inner);
+        trouble.clone().unwrap_or_default()
     }
 
     /// Opens the ledger if it is not open, or if its file is no longer at its path; makes it if it is not there.
@@ -93,14 +118,15 @@ impl Ledger {
         Ok(Some(workers))
     }
 
-    /// Whether it takes a write now. True without a ledger: then everything goes on without it.
-    pub(crate) fn is_writable(&self) -> bool {
+    /// Whether it takes a write now. Without a ledger everything goes on, unless it `is_needed`.
+    pub(crate) fn is_writable(&self, is_needed: bool) -> bool {
         let write = |db: &mut Connection| {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             tx.execute("UPDATE dispatcher SET last_tick = last_tick", [])?;
             tx.commit()
         };
-        self.attempt(write).is_none_or(|result| result.is_ok())
+        self.attempt(write)
+            .map_or(!is_needed, |result| result.is_ok())
     }
 
     pub(crate) fn close(&self) {
@@ -132,6 +158,8 @@ impl Ledger {
             tracing::debug!(%error, "the ledger could not be used");
             if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) {
                 *open = None;
+                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                *trouble = Some(error.to_string());
             }
         }
         Some(result)
@@ -170,6 +198,14 @@ impl Ledger {
                 "DELETE FROM repairs WHERE slug = ?1 AND missing = ?2",
                 (slug.as_str(), missing),
             )
+        });
+    }
+
+    /// Drops what is kept about a board that was removed; its pause stays until another one has its name.
+    pub(crate) fn forget_board(&self, slug: &Slug) {
+        self.with(|db| {
+            db.execute("DELETE FROM repairs WHERE slug = ?1", [slug.as_str()])?;
+            db.execute("DELETE FROM breakers WHERE slug = ?1", [slug.as_str()])
         });
     }
 
@@ -215,6 +251,19 @@ impl Ledger {
     }
 }
 
+/// Whether the file is a database and what is in it is not what it should be: it may hold pauses that cannot be read. That is not the
+/// same as a ledger which cannot be had.
+pub(crate) fn is_broken(error: &crate::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref());
+    cause.is_some_and(|cause: &rusqlite::Error| match cause.sqlite_error_code() {
+        Some(code) => matches!(
+            code,
+            ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch
+        ),
+        None => true,
+    })
+}
+
 /// Whether there is such a table that has not all columns of today; `newest` is one that came last.
 fn lacks_column(db: &Connection, table: &str, newest: &str) -> Result<bool> {
     let sql = "SELECT count(*) > 0 AND NOT max(name = ?2) FROM pragma_table_info(?1)";
@@ -247,9 +296,17 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
                 tx.execute_batch(&format!("DROP TABLE {table}"))?;
             }
         }
+        levers::renounce(&tx)?;
         tx.execute_batch(SCHEMA)?;
         tx.execute_batch(levers::SCHEMA)?;
         tx.execute_batch(breakers::SCHEMA)?;
+        tx.execute_batch(whose::SCHEMA)?;
+        for table in ["pauses", "breakers"] {
+            if lacks_column(&tx, table, "board")? {
+                tx.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN board TEXT"))?;
+            }
+        }
+        whose::settle(&tx, path)?;
         tx.commit()?;
         Ok(db)
     };

@@ -21,17 +21,28 @@ pub(crate) enum Recorded {
 impl Ledger {
     /// Commits who these processes are. Whether it is done; without a ledger there is nothing to do.
     pub(crate) fn record_workers(&self, workers: &[Adopted]) -> bool {
-        self.record(workers, None) == Recorded::Done
+        self.record(workers, None, false) == Recorded::Done
     }
 
     /// The same for workers that are about to start on this board, unless it is paused: one transaction, so a start and a pause are
-    /// committed one after the other, and none after the pause.
-    pub(crate) fn record_starts(&self, slug: &Slug, workers: &[Adopted]) -> Recorded {
-        self.record(workers, Some(slug))
+    /// committed one after the other, and none after the pause. A ledger that `is_needed`, because it was there when the tick began, and
+    /// is not there now has refused.
+    pub(crate) fn record_starts(
+        &self,
+        slug: &Slug,
+        workers: &[Adopted],
+        is_needed: bool,
+    ) -> Recorded {
+        self.record(workers, Some(slug), is_needed)
     }
 
-    fn record(&self, workers: &[Adopted], unless_paused: Option<&Slug>) -> Recorded {
-        let is_open = self.lock().is_some();
+    fn record(
+        &self,
+        workers: &[Adopted],
+        unless_paused: Option<&Slug>,
+        is_needed: bool,
+    ) -> Recorded {
+        let is_needed = is_needed || self.lock().is_some();
         let written = self.with(|db| {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             if let Some(slug) = unless_paused
@@ -75,7 +86,7 @@ impl Ledger {
             Ok(Recorded::Done)
         });
         match written {
-            None if is_open => Recorded::Refused,
+            None if is_needed => Recorded::Refused,
             written => written.unwrap_or(Recorded::Done),
         }
     }

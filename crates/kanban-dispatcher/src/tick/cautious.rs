@@ -107,14 +107,16 @@ pub(super) fn tell(
         Shown::Nothing => return Ok(()),
         Shown::Works => {
             tracing::info!(board = %slug, "board starts tasks again: one has lived");
-            tick.site.ledger.keep_breaker(slug, None);
+            tick.site.ledger.keep_breaker(&tick.site.root, slug, None);
         }
         Shown::Rests => {
             if let Some(rest) = caution.rest() {
                 let row = row(tick, rest);
                 let wait = rest.until.saturating_sub(tick.monotonic);
                 tick.site.resilience.log_rest(slug, &row.reason, wait);
-                tick.site.ledger.keep_breaker(slug, Some(&row));
+                tick.site
+                    .ledger
+                    .keep_breaker(&tick.site.root, slug, Some(&row));
             }
             refund(db, &caution.take_refunds())?;
         }

@@ -15,6 +15,7 @@ use crate::view::{HeldReason, View};
 /// Takes away the claims that must wait, and says why they wait.
 pub(super) fn limit_claims(
     tick: &Tick,
+    view: &View,
     decision: &mut Decision,
     refusals: &Refusals,
     still_alive: &HashSet<String>,
@@ -35,6 +36,9 @@ pub(super) fn limit_claims(
         report.hold_back(HeldReason::NoWorker, claims.len());
         claims.clear();
     }
+    let wanted = claims.len();
+    claims.retain(|claim| tick.lacks_git(view, &claim.task).is_none());
+    report.hold_back(HeldReason::NoWorker, wanted - claims.len());
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));
     report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());

@@ -11,7 +11,7 @@ mod workers;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use error_classify::Class;
@@ -32,9 +32,9 @@ use crate::report::{BoardReport, Outcome};
 use crate::resilience::{self, Reaction};
 use crate::site::Site;
 use crate::strain::{Allowed, Trouble};
-use crate::view::HeldReason;
+use crate::view::{HeldReason, Task, View};
 use crate::wake::Wake;
-use crate::worker::{CommandLauncher, Launcher};
+use crate::worker::{CommandLauncher, Launcher, find_program};
 
 pub(crate) use self::claims::policy;
 pub(crate) use self::outcome::panicked;
@@ -62,6 +62,10 @@ pub(crate) struct Tick {
     pub(crate) command: CommandLauncher,
     /// Why no worker can be started at all.
     pub(crate) no_worker: Option<Trouble>,
+    /// Why none can be started in a worktree, once somebody has asked.
+    no_git: OnceLock<Option<Trouble>>,
+    /// The ledger was there when the tick began.
+    pub(crate) needs_ledger: bool,
 }
 
 impl Tick {
@@ -71,7 +75,9 @@ impl Tick {
             monotonic: site.clock.monotonic(),
             command: CommandLauncher::new(config.worker.command.clone()),
             no_worker: None,
+            no_git: OnceLock::new(),
             pauses: Arc::default(),
+            needs_ledger: site.ledger.is_needed(),
             site,
             config,
             wake,
@@ -88,11 +94,25 @@ impl Tick {
         if let Allowed::None(trouble) = tick.site.strain.allows(tick.monotonic) {
             tick.no_worker = Some(trouble);
         }
-        if !tick.site.ledger.is_writable() {
+        if !tick.site.ledger.is_writable(tick.needs_ledger) {
             // A claim now would only be given back: no gate opens before its process is known there.
             tick.no_worker = Some(missing("the ledger cannot be written".to_owned()));
         }
         tick
+    }
+
+    /// Why a task's worker cannot be started here whatever the task is: the machine lacks the program that makes its workspace.
+    pub(crate) fn lacks_git(&self, view: &View, task: &str) -> Option<&Trouble> {
+        let is_worktree = |other: &&Task| other.id == task && other.workspace_kind == "worktree";
+        view.tasks.iter().find(is_worktree)?;
+        let look = || {
+            let missing = |error: io::Error| Trouble {
+                class: Class::Missing,
+                why: format!("{error}, which worktrees are made by"),
+            };
+            find_program("git").map_err(missing).err()
+        };
+        self.no_git.get_or_init(look).as_ref()
     }
 
     pub(crate) fn launcher(&self) -> &dyn Launcher {
@@ -229,6 +249,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let may_start = caution.limit(tick.monotonic);
     limit_claims(
         tick,
+        &view,
         &mut decision,
         refusals,
         &still_alive,

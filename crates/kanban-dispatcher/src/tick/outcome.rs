@@ -116,11 +116,12 @@ pub(crate) fn hung(site: &Site, board: &Board, since: i64) -> BoardReport {
     report
 }
 
-/// Ready tasks wait because no worker can be started at all: one line a window, and none of them is charged for it.
+/// Ready tasks wait because no worker can be started at all, or none in a worktree: one line a window, and none of them is charged for it.
 pub(super) fn log_no_worker(tick: &Tick, state: &BoardState, report: &BoardReport) {
     let Some(trouble) = tick
         .no_worker
         .as_ref()
+        .or_else(|| tick.no_git.get()?.as_ref())
         .filter(|_| report.held.contains_key(&HeldReason::NoWorker))
     else {
         return;

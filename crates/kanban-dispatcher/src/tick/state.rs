@@ -13,6 +13,7 @@ use super::Tick;
 use super::caution::Caution;
 use crate::board::{drift, open_existing};
 use crate::error::Error;
+use crate::ledger::whose::{Found, Whose};
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
 use crate::site::Site;
@@ -23,6 +24,8 @@ use crate::view::{BadRow, HeldCounts, HeldReason, View};
 #[derive(Debug)]
 pub(crate) struct BoardState {
     pub(crate) board: Arc<Board>,
+    /// What it was known by when it was first seen.
+    whose: Whose,
     /// The database was there once, so its absence is worth a line.
     pub(crate) was_seen: bool,
     /// What the last turn failed with.
@@ -77,6 +80,7 @@ impl BoardState {
     pub(crate) fn new(board: Board) -> Self {
         let files = SqliteFiles::new(board.db());
         Self {
+            whose: Whose::of(&board),
             board: Arc::new(board),
             was_seen: false,
             failure: None,
@@ -102,6 +106,12 @@ impl BoardState {
         if !is_early {
             self.refusals.unstarted.clear();
         }
+    }
+
+    /// Whether it rests, and its name belongs to another board now.
+    pub(crate) fn rests_for_another(&self) -> bool {
+        let is_other = || self.whose.compare(&Whose::of(&self.board)) == Found::Other;
+        self.caution.rest().is_some() && is_other()
     }
 
     /// An operator says so: it rests no more. Whether it did.

@@ -279,7 +279,7 @@ fn commit_identities(
         let lost = lost.map(|worker| (slug.clone(), worker.task.clone(), worker.run));
         ledger.forget_workers(&lost.collect::<Vec<_>>());
     };
-    match ledger.record_starts(slug, &identities) {
+    match ledger.record_starts(slug, &identities, tick.needs_ledger) {
         Recorded::Done => {}
         Recorded::Paused => return Ok(None),
         Recorded::Refused => {

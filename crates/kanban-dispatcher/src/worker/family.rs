@@ -1,9 +1,11 @@
 //! A worker's descendants, also those that left its process group: each is known by the environment that it was started with.
 
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// What every process of one attempt has in its environment unless it threw it away: the board's database, the task, the attempt.
@@ -26,12 +28,13 @@ impl Mark {
     }
 
     /// Sends SIGKILL to every live process that has it; whether there was one.
-    pub(super) fn kill_all(&self) -> bool {
-        let Ok(entries) = fs::read_dir("/proc") else {
-            return false;
-        };
+    ///
+    /// # Errors
+    /// Not all processes could be looked at, for want of descriptors as a rule: there may be one.
+    pub(super) fn kill_all(&self) -> io::Result<bool> {
         let mut found = false;
-        for entry in entries.flatten() {
+        for entry in fs::read_dir("/proc")? {
+            let entry = entry?;
             let pid = entry
                 .file_name()
                 .to_str()
@@ -41,28 +44,42 @@ impl Mark {
             };
             // A dispatcher may have been started by somebody's worker, even by its own.
             let is_me = pid == rustix::process::getpid();
-            if !is_me && self.is_on(pid) {
-                found |= self.kill(pid);
+            if !is_me && self.is_on(pid)? {
+                found |= self.kill(pid)?;
             }
         }
-        found
+        Ok(found)
     }
 
     /// Held first and looked at then: its id cannot become another process's in between.
-    fn kill(&self, pid: Pid) -> bool {
-        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
-            return false;
+    fn kill(&self, pid: Pid) -> io::Result<bool> {
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            // It is gone, or the kernel is too old to hold anything.
+            Err(Errno::SRCH | Errno::NOSYS | Errno::INVAL) => return Ok(false),
+            handle => handle?,
         };
-        self.is_on(pid) && pidfd_send_signal(handle, Signal::KILL).is_ok()
+        Ok(self.is_on(pid)? && pidfd_send_signal(handle, Signal::KILL).is_ok())
     }
 
     /// A zombie's environment is empty, and another user's cannot be read: neither is killed.
-    fn is_on(&self, pid: Pid) -> bool {
-        let environ = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()));
-        let environ = environ.unwrap_or_default();
+    fn is_on(&self, pid: Pid) -> io::Result<bool> {
+        let environ = match fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())) {
+            Err(error) if is_none_of_ours(&error) => return Ok(false),
+            environ => environ?,
+        };
         let is_there = |mark: &Vec<u8>| environ.split(|byte| *byte == 0).any(|entry| entry == mark);
-        self.entries.iter().all(is_there)
+        Ok(self.entries.iter().all(is_there))
     }
+}
+
+/// It has just ended, or it is another user's.
+fn is_none_of_ours(error: &io::Error) -> bool {
+    let is_gone = error.raw_os_error() == Some(Errno::SRCH.raw_os_error());
+    is_gone
+        || matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        )
 }
 
 #[cfg(test)]
@@ -93,12 +110,12 @@ mod tests {
         let mut others = others.map(|(db, task, run)| sleeper(db, task, run));
         let mark = Mark::new(Path::new(&db), "t_1", 7);
         // Becoming another program takes a moment.
-        while !mark.is_on(Pid::from_child(&theirs)) {
+        while !mark.is_on(Pid::from_child(&theirs)).unwrap() {
             std::thread::yield_now();
         }
-        assert!(mark.kill_all());
+        assert!(mark.kill_all().unwrap());
         assert!(!theirs.wait().unwrap().success());
-        assert!(!mark.kill_all(), "and then there is none");
+        assert!(!mark.kill_all().unwrap(), "and then there is none");
         for other in &mut others {
             assert!(other.try_wait().unwrap().is_none());
             other.kill().unwrap();

@@ -139,7 +139,7 @@ fn peer_argv(job: &Job<'_>) -> io::Result<Vec<OsString>> {
 
 fn peer_program() -> io::Result<PathBuf> {
     let named = env::var_os("HERMES_BIN").filter(|value| !value.is_empty());
-    find_program(&named.unwrap_or_else(|| "hermes".into())).map_err(|error| {
+    find_program(named.unwrap_or_else(|| "hermes".into())).map_err(|error| {
         io::Error::new(
             error.kind(),
             format!("{error}; set worker.command or HERMES_BIN"),
@@ -148,7 +148,8 @@ fn peer_program() -> io::Result<PathBuf> {
 }
 
 /// The file behind a program's name, so that a missing program is a failed start, told before anything is spawned.
-pub(super) fn find_program(name: &OsStr) -> io::Result<PathBuf> {
+pub(crate) fn find_program(name: impl AsRef<OsStr>) -> io::Result<PathBuf> {
+    let name = name.as_ref();
     let is_program = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     let found = if name.as_encoded_bytes().contains(&b'/') {
         // In full: a worker is started in its workspace, not where we run.
@@ -165,7 +166,7 @@ pub(super) fn find_program(name: &OsStr) -> io::Result<PathBuf> {
         let name = name.to_string_lossy();
         io::Error::new(
             io::ErrorKind::NotFound,
-            format!("worker program \"{name}\" not found"),
+            format!("program \"{name}\" not found"),
         )
     })
 }

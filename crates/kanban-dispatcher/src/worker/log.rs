@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::io::Errno;
 
 use super::placed::placed;
 use crate::root::Board;
@@ -17,17 +18,50 @@ pub(super) fn open(board: &Board, task: &str, rotate_bytes: u64, backups: u32) -
     let dir = board.logs_dir();
     make_dir(&dir)?;
     let path = dir.join(format!("{task}.log"));
-    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > rotate_bytes) {
-        rotate(&path, backups);
+    open_at(&path, rotate_bytes, backups)
+        .map_err(|error| placed(format!("log {}", path.display()), error))
+}
+
+fn open_at(path: &Path, rotate_bytes: u64, backups: u32) -> io::Result<File> {
+    match judged(path)? {
+        Some((_, size)) if size > rotate_bytes => rotate(path, backups),
+        Some((held, _)) => return appended(&held),
+        None => {}
     }
-    // No link, which may lead to a board, and no pipe, which would be waited for: both can be made by whoever works there.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let open = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(&path);
-    open.map_err(|error| placed(format!("log {}", path.display()), error))
+    // Somebody may have put something there since, or it could not be moved: it is judged like anything else.
+    let made = OpenOptions::new().append(true).create_new(true).open(path);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match judged(path)? {
+            Some((held, _)) => appended(&held),
+            None => Err(error),
+        },
+        made => made,
+    }
+}
+
+/// The log that is there, held but not opened, and its size; none if there is none.
+///
+/// No link of either kind, which may lead to a board, and no pipe, which would be waited for: all of them can be made by whoever works
+/// there. It is judged before it is opened, because closing a board's file would drop every lock that we have on it.
+fn judged(path: &Path) -> io::Result<Option<(OwnedFd, u64)>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        held => held?,
+    };
+    let metadata = fstat(&held)?;
+    let is_file = FileType::from_raw_mode(metadata.st_mode) == FileType::RegularFile;
+    if !is_file || metadata.st_nlink > 1 {
+        let what = "it is a link, or no file: remove it";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    Ok(Some((held, metadata.st_size.unsigned_abs())))
+}
+
+/// Opens what is held, and nothing else that may be at its path by now.
+fn appended(held: &OwnedFd) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+    OpenOptions::new().append(true).open(path)
 }
 
 pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
@@ -57,6 +91,9 @@ fn rotate(path: &Path, backups: u32) {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+
+    use rusqlite::{Connection, OpenFlags};
 
     use super::*;
     use crate::root::{Root, Slug};
@@ -139,12 +176,43 @@ mod tests {
         rustix::fs::mknodat(
             rustix::fs::CWD,
             board.logs_dir().join("pipe.log"),
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RWXU,
+            FileType::Fifo,
+            Mode::RWXU,
             0,
         )?;
         // Whoever opens it to be written to waits for a reader, who never comes.
         assert!(open(&board, "pipe", LIMIT, 1).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_second_name_of_a_board_is_no_log_and_costs_no_lock() -> Result {
+        let dir = tempfile::tempdir()?;
+        let board = Root::at(dir.path()).board(&Slug::default());
+        fs::create_dir_all(board.logs_dir())?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let db = Connection::open_with_flags(board.db(), flags)?;
+        db.execute_batch("CREATE TABLE t (x); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)")?;
+        let locks = || -> Result<usize> {
+            let ours = (std::process::id().to_string(), board.db().metadata()?.ino());
+            let locks = fs::read_to_string("/proc/locks")?;
+            let is_ours = |line: &&str| {
+                line.contains(&format!(" {} ", ours.0)) && line.contains(&format!(":{} ", ours.1))
+            };
+            Ok(locks.lines().filter(is_ours).count())
+        };
+        let held = locks()?;
+        assert!(held > 0, "it has its locks");
+        fs::hard_link(board.db(), board.logs_dir().join("hard.log"))?;
+        // Of a size that would be rotated, and of one that would not.
+        for limit in [0, u64::MAX] {
+            let error = open(&board, "hard", limit, 1).unwrap_err().to_string();
+            assert!(
+                error.contains("hard.log") && error.contains("link"),
+                "{error}"
+            );
+            assert_eq!(locks()?, held);
+        }
         Ok(())
     }
 }

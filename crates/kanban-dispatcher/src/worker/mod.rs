@@ -19,5 +19,6 @@ mod workspace;
 pub use gate::Gate;
 pub use launch::{CommandLauncher, Job, Launcher, WorkerCommand};
 
+pub(crate) use launch::find_program;
 pub(crate) use start::{Launch, Waiting};
 pub(crate) use workers::{Adopted, Sight, Workers};

@@ -218,7 +218,7 @@ impl Worker {
         }
     }
 
-    /// Kills what outlived a worker that was told to stop; whether there was anything.
+    /// Kills what outlived a worker that was told to stop; whether there was anything, or may be.
     fn has_family(&mut self) -> bool {
         let Some(stop) = self
             .stop
@@ -227,8 +227,14 @@ impl Worker {
         else {
             return false;
         };
-        stop.family_looks += 1;
-        self.mark.kill_all()
+        match self.mark.kill_all() {
+            Ok(found) => {
+                stop.family_looks += 1;
+                found
+            }
+            // Who cannot be looked at is not taken for gone, however often.
+            Err(_) => true,
+        }
     }
 
     fn ended(&mut self) -> Option<Ended> {

@@ -81,3 +81,52 @@ fn a_directory_that_is_in_no_repository_fails_the_start_with_gits_own_words() ->
     assert!(!house.beside("plain").exists());
     Ok(())
 }
+
+#[test]
+fn without_git_a_worktree_waits_and_is_not_charged_and_everything_else_starts() -> Result {
+    let house = House::with_board()?;
+    house.settings()?;
+    fs::create_dir(house.beside("repo"))?;
+    git(&house.beside("repo"), &["init", "-q", "-b", "main"])?;
+    let one = ["-q", "--allow-empty", "-m", "one"];
+    git(&house.beside("repo"), &[&["commit"], &one[..]].concat())?;
+    let anyone = ["work", "--assignee", "anyone"];
+    let tree = house.add(&[&anyone[..], &["--workspace", "worktree:repo"]].concat())?;
+    let plain = house.add(&anyone)?;
+    // A machine with everything that the gate and the workers need, but git.
+    let bin = house.beside("bin");
+    fs::create_dir(&bin)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for dir in std::env::split_paths(&path).filter(|dir| dir.is_absolute()) {
+        for entry in fs::read_dir(dir).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_name() != "git" {
+                // Of two of a name the first counts.
+                let _ = std::os::unix::fs::symlink(entry.path(), bin.join(entry.file_name()));
+            }
+        }
+    }
+    let vars = [("PATH", bin.to_str().ok_or("not UTF-8")?)];
+    let plan = house
+        .say_with(&vars, &["tick", "--dry-run", "--json"])?
+        .json()?;
+    assert!(plan.to_string().contains("no_worker"), "{plan}");
+    let said = house.say_with(&vars, &["tick"])?;
+    assert_eq!(
+        said.err.matches("program \"git\" not found").count(),
+        1,
+        "{said:?}"
+    );
+    let show = house.show(&tree)?;
+    assert_eq!(show["task"]["status"], "ready");
+    assert_eq!(show["task"]["consecutive_failures"], 0);
+    assert_eq!(show["runs"].as_array().map(Vec::len), Some(0), "{show}");
+    assert_eq!(house.show(&plain)?["task"]["status"], "running");
+    let slug = format!("default/{tree}");
+    let why = house.say_with(&vars, &["why", &slug])?;
+    assert!(why.out.contains("no_worker"), "{why:?}");
+
+    house.ok(&["tick"])?;
+    assert_eq!(house.show(&tree)?["task"]["status"], "running");
+    Ok(())
+}

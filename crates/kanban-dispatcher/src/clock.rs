@@ -97,6 +97,14 @@ impl Clock {
         }
     }
 
+    /// Time that no step of the wall clock changes, from an origin that outlives this process: the start of the machine.
+    pub(crate) fn steady(&self) -> Option<Duration> {
+        match &self.0 {
+            Source::System { .. } => self.since_boot(),
+            Source::Manual(_) => Some(self.monotonic()),
+        }
+    }
+
     /// Moves a manual clock on; a system clock ignores it.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(manual) = &self.0 {

@@ -38,7 +38,7 @@ impl Onlooker {
             let alive = row.filter(|row| row.identity.is_alive());
             serving = alive.map(|row| format!("{}{}:", site.our_prefix, row.identity.pid));
             site.workers
-                .adopt(ledger::read_workers(&db).unwrap_or_default());
+                .adopt(ledger::read_workers(&db).unwrap_or_default(), None);
         }
         let mut tick = Tick::new(Arc::new(site), Arc::new(config.clone()), Wake::new(), false);
         tick.pauses = Arc::new(pauses);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kanban_dispatcher::{
-    BoardState, Config, Dispatcher, Health, HeldReason, Levers, Outcome, Status, TickReport,
-    plan_at, why,
+    BoardState, Clock, Config, Dispatcher, Health, HeldReason, Levers, Outcome, Status, TickReport,
+    Wake, plan_at, why,
 };
 use support::{Fleet, Result, connect, outcomes, script, task, until};
 use tracing::Level;
@@ -294,4 +294,74 @@ fn a_few_that_die_at_their_start_in_the_same_turn_are_counted_and_not_given_up()
         assert_eq!(fleet.show("alpha", id)?.task.status, "blocked");
     }
     Ok(())
+}
+
+#[test]
+fn a_breaker_that_is_switched_off_ends_the_rest() -> Result {
+    let (fleet, sound) = fleet()?;
+    let file = fleet.path().join("dispatcher.toml");
+    let settings = |deaths: u32| {
+        format!(
+            "breaker = {{ deaths = {deaths} }}\nworker = {{ command = [\"sh\", \"-c\", \"test -e {} && exec sleep 120; exit 3\"], require_profile = false }}\nworkers_max = 200\n",
+            sound.display()
+        )
+    };
+    fs::write(&file, settings(6))?;
+    let config = Config::from_toml(&settings(6))?;
+    let mut dispatcher = Dispatcher::builder(fleet.root.clone(), config)
+        .clock(fleet.clock.clone())
+        .config_file(&file)
+        .build();
+    rests(&fleet, &mut dispatcher)?;
+    fs::write(&sound, "")?;
+    assert_eq!(dispatcher.tick().started(), 0);
+    fs::write(&file, settings(0))?;
+    // A file that was written to within the second may be half written.
+    dispatcher.tick();
+    fleet.advance(2);
+    let report = dispatcher.tick();
+    assert_eq!(started(&fleet, &report, "alpha")?, 6);
+    let status = fleet.status("alpha")?;
+    assert_eq!((status.state, status.breaker_round), (BoardState::Ok, None));
+    let lines = fleet.lines_of("alpha");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.message.contains("want no rest"))
+    );
+    drop(dispatcher);
+    let mut next = fleet.dispatcher();
+    next.tick();
+    assert_eq!(
+        fleet.status("alpha")?.breaker_round,
+        None,
+        "nothing is kept"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_try_is_made_when_it_is_due_and_not_at_the_next_interval() -> Result {
+    let fleet = Fleet::new()?;
+    let tried = fleet.path().join("tried");
+    let text = format!("echo >> {}; exit 3", tried.display());
+    fleet.ready("alpha", 2)?;
+    let mut dispatcher = fleet
+        .builder(|config| {
+            config.worker.command = Some(script(&text));
+            config.dispatch_interval_seconds = Duration::from_secs(3600);
+            config.breaker.deaths = 2;
+            config.breaker.first_retry_seconds = Duration::from_millis(300);
+        })
+        .clock(Clock::system())
+        .build();
+    let wake = Wake::new();
+    let stop = wake.clone();
+    let daemon = std::thread::spawn(move || dispatcher.run(&wake));
+    let waited = until("two have died and a third is tried", || {
+        Ok(fs::read_to_string(&tried).is_ok_and(|text| text.lines().count() >= 3))
+    });
+    stop.stop();
+    daemon.join().map_err(|_| "it panicked")?;
+    waited
 }

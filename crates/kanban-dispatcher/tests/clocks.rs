@@ -171,6 +171,48 @@ fn a_step_of_the_wall_clock_survives_a_change_of_dispatchers() -> Result {
 }
 
 #[test]
+fn a_step_while_no_dispatcher_runs_makes_nobody_silent() -> Result {
+    for (step, is_heard) in [
+        (TWO_HOURS, false),
+        (TWO_HOURS, true),
+        (-TWO_HOURS, false),
+        (-TWO_HOURS, true),
+    ] {
+        let (fleet, ids, mut dispatcher) = three_at_work()?;
+        fleet.sql(
+            "alpha",
+            "UPDATE tasks SET max_runtime_seconds = NULL; UPDATE task_runs SET max_runtime_seconds = NULL",
+        )?;
+        fleet.advance(5000);
+        heartbeat(&fleet, &ids)?;
+        fleet.advance(100);
+        dispatcher.tick();
+        drop(dispatcher);
+        fleet.clock.step(step);
+        fleet.advance(200);
+        // Beside the step they may have spoken since, in the new time.
+        if is_heard {
+            heartbeat(&fleet, &ids)?;
+        }
+        fleet.sql("alpha", "UPDATE tasks SET claim_expires = 1")?;
+        let mut next = fleet.dispatcher();
+        let report = next.tick();
+        let alpha = fleet.part(&report, "alpha")?;
+        assert!(is_calm(alpha), "{step} {is_heard}: {alpha:?}");
+        // Silence is still silence: three hundred seconds of it were over already.
+        if step > 0 && !is_heard {
+            fleet.advance(3300);
+            fleet.sql("alpha", "UPDATE tasks SET claim_expires = 1")?;
+            assert!(is_calm(fleet.part(&next.tick(), "alpha")?));
+            fleet.advance(1);
+            fleet.sql("alpha", "UPDATE tasks SET claim_expires = 1")?;
+            assert_eq!(fleet.part(&next.tick(), "alpha")?.stopped, 3);
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_rest_after_try_later_is_not_prolonged_when_the_clock_is_set_back() -> Result {
     let fleet = Fleet::new()?;
     let id = fleet.ready("alpha", 1)?.remove(0);

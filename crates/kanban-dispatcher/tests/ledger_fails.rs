@@ -9,7 +9,8 @@ use kanban_dispatcher::{HeldReason, Job, Levers, WorkerCommand};
 use support::{Fleet, LONG, Result, connect, log, outcomes, task};
 
 /// Every table of the ledger.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
+    "clocks",
     "pauses",
     "mark",
     "requests",

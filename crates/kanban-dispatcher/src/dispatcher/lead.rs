@@ -71,9 +71,9 @@ impl Dispatcher {
                 self.site.ledger.need(true);
                 Ok(())
             }
-            Ok(Some(adopted)) => {
+            Ok(Some((adopted, clocks))) => {
                 self.site.ledger.need(true);
-                self.site.workers.adopt(adopted);
+                self.site.workers.adopt(adopted, clocks);
                 self.site.workers.poll(self.site.clock.monotonic());
                 self.site.ledger.record_workers(&self.site.workers.all());
                 self.has_read_ledger = true;

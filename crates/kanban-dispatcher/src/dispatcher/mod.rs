@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::discover::discover;
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
+use crate::ledger::Clocks;
 use crate::ledger::levers::{Mark, Pauses};
 use crate::ledger::publish;
 use crate::lock::FileLock;
@@ -132,6 +133,7 @@ impl Dispatcher {
         self.wake = wake.clone();
         tracing::info!(root = %self.site.root.dir().display(), "dispatcher starts");
         let mut next = self.site.clock.monotonic();
+        let mut looked = next;
         while !wake.is_stopped() {
             let now = self.site.clock.monotonic();
             if now >= next {
@@ -142,6 +144,7 @@ impl Dispatcher {
                 self.reload();
                 next = next.min(now + self.config.dispatch_interval_seconds);
                 let mut news = self.site.workers.poll(now);
+                news.extend(self.due(looked, now));
                 if self.lock.is_some() && !news.is_empty() {
                     // An end frees a place: the boards that wait for one are concerned too.
                     if !self.wanting.is_empty() {
@@ -152,10 +155,14 @@ impl Dispatcher {
                     self.tick_some(Some(&news));
                 }
             }
+            looked = now;
             let now = self.site.clock.monotonic();
             let mut wait = next.saturating_sub(now).min(LOOK_EVERY);
             if let Some(step) = self.site.workers.next_step() {
                 wait = wait.min(step.saturating_sub(now));
+            }
+            if let Some(due) = self.next_due(looked) {
+                wait = wait.min(due.saturating_sub(now));
             }
             wake.wait(wait);
         }
@@ -345,7 +352,12 @@ impl Dispatcher {
             self.config.dispatch_interval_seconds,
             self.usage,
         );
-        match self.site.ledger.publish(&dispatcher, &rows, keep_others) {
+        let clocks = Clocks::now(&self.site.clock);
+        match self
+            .site
+            .ledger
+            .publish(&dispatcher, &rows, keep_others, clocks)
+        {
             Some(Ok(())) => self.ledger_works(),
             Some(Err(error)) => self.ledger_failed(&error.to_string(), lead::NO_START),
             // It has failed since the tick began.

@@ -1,6 +1,7 @@
 //! The limit over all boards: how many workers may start in this tick, and on which boards.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::{Dispatcher, Home};
 use crate::report::BoardReport;
@@ -90,6 +91,28 @@ impl Dispatcher {
                 Home::In(_) | Home::Out { .. } => None,
             })
             .collect()
+    }
+
+    /// The boards whose rest is over since `looked`: one task is to be tried there.
+    pub(super) fn due(&self, looked: Duration, now: Duration) -> HashSet<Slug> {
+        let rests = self.rests();
+        rests
+            .filter(|(_, until)| looked < *until && *until <= now)
+            .map(|(slug, _)| slug.clone())
+            .collect()
+    }
+
+    /// When the next rest is over.
+    pub(super) fn next_due(&self, looked: Duration) -> Option<Duration> {
+        let rests = self.rests().map(|(_, until)| until);
+        rests.filter(|until| looked < *until).min()
+    }
+
+    fn rests(&self) -> impl Iterator<Item = (&Slug, Duration)> {
+        self.states.iter().filter_map(|(slug, home)| match home {
+            Home::In(state) => Some((slug, state.caution.rest()?.until)),
+            Home::Out { .. } => None,
+        })
     }
 
     fn asking(&self, board: &Board) -> Asking {

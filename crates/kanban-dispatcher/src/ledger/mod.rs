@@ -1,6 +1,7 @@
 //! The dispatcher's own state, beside the boards and never in them: what must survive a restart, and what `status` shows.
 
 pub(crate) mod breakers;
+pub(crate) mod clocks;
 pub(crate) mod levers;
 pub(crate) mod publish;
 mod rows;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
+pub(crate) use self::clocks::Clocks;
 pub(crate) use self::rows::{BoardRow, DispatcherRow, read_boards, read_dispatcher};
 pub(crate) use self::workers::{Recorded, read_workers};
 
@@ -63,6 +65,9 @@ struct Open {
     file: (u64, u64),
 }
 
+/// What is known when a ledger is opened: its workers, and what the clocks showed at the last tick.
+pub(crate) type Opened = (Vec<Adopted>, Option<Clocks>);
+
 // ===== impl Ledger =====
 
 impl Ledger {
@@ -93,11 +98,8 @@ impl Ledger {
 
     /// Opens the ledger if it is not open, or if its file is no longer at its path; makes it if it is not there.
     ///
-    /// Returns the workers it knows when it was opened by this call.
-    pub(crate) fn open(
-        &self,
-        root: &Root,
-    ) -> std::result::Result<Option<Vec<Adopted>>, crate::Error> {
+    /// Returns what it knows when it was opened by this call.
+    pub(crate) fn open(&self, root: &Root) -> std::result::Result<Option<Opened>, crate::Error> {
         let path = root.ledger();
         let mut open = self.lock();
         if open
@@ -113,9 +115,10 @@ impl Ledger {
         };
         let db = make(&path)?;
         let workers = read_workers(&db).map_err(failed)?;
+        let clocks = clocks::read(&db).map_err(failed)?;
         let file = file_id(&path).unwrap_or_default();
         *open = Some(Open { db, file });
-        Ok(Some(workers))
+        Ok(Some((workers, clocks)))
     }
 
     /// Whether it takes a write now. Without a ledger everything goes on, unless it `is_needed`.
@@ -217,9 +220,13 @@ impl Ledger {
         dispatcher: &DispatcherRow,
         rows: &[BoardRow],
         keep_others: bool,
+        clocks: Option<Clocks>,
     ) -> Option<Result<()>> {
         self.attempt(|db| {
             let tx = db.transaction()?;
+            if let Some(clocks) = clocks {
+                clocks::note(&tx, clocks)?;
+            }
             if !keep_others {
                 tx.execute("DELETE FROM boards", [])?;
             }
@@ -301,6 +308,7 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         tx.execute_batch(levers::SCHEMA)?;
         tx.execute_batch(breakers::SCHEMA)?;
         tx.execute_batch(whose::SCHEMA)?;
+        tx.execute_batch(clocks::SCHEMA)?;
         for table in ["pauses", "breakers"] {
             if lacks_column(&tx, table, "board")? {
                 tx.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN board TEXT"))?;

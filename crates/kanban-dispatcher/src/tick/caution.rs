@@ -63,6 +63,8 @@ pub(crate) enum Shown {
     Rests,
     /// It rested, and a start has lived.
     Works,
+    /// It rested, and the settings want no such rest any more.
+    Off,
 }
 
 // ===== impl Caution =====
@@ -148,7 +150,14 @@ impl Caution {
                 None => Shown::Nothing,
             };
         }
-        if deaths.is_empty() || settings.deaths == 0 {
+        if settings.deaths == 0 {
+            (self.how, self.deaths) = (String::new(), Vec::new());
+            return match self.rest.take() {
+                Some(_) => Shown::Off,
+                None => Shown::Nothing,
+            };
+        }
+        if deaths.is_empty() {
             return Shown::Nothing;
         }
         self.count(&deaths, settings, now, failures)

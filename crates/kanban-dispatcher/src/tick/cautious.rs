@@ -109,6 +109,10 @@ pub(super) fn tell(
             tracing::info!(board = %slug, "board starts tasks again: one has lived");
             tick.site.ledger.keep_breaker(&tick.site.root, slug, None);
         }
+        Shown::Off => {
+            tracing::info!(board = %slug, "board starts tasks again: the settings want no rest");
+            tick.site.ledger.keep_breaker(&tick.site.root, slug, None);
+        }
         Shown::Rests => {
             if let Some(rest) = caution.rest() {
                 let row = row(tick, rest);

@@ -47,13 +47,15 @@ pub(super) fn limit_claims(
         report.hold_back(why_not, claims.len());
         claims.clear();
     }
-    if tick.is_early {
+    // The one that is tried on a board that rests: when it is due, whoever has failed before.
+    let is_try = why_not == HeldReason::Breaker;
+    if tick.is_early && !is_try {
         let wanted = claims.len();
         claims.retain(|claim| !refusals.is_resting(&claim.task));
         report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     }
     let wanted = claims.len();
-    claims.retain(|claim| !refusals.is_unstarted(&claim.task));
+    claims.retain(|claim| is_try || !refusals.is_unstarted(&claim.task));
     report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     let places = match refusals.disk.allows(tick.monotonic) {
         Allowed::All => usize::MAX,

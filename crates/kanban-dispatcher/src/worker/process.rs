@@ -13,6 +13,7 @@ use super::family::Mark;
 use super::identity::Identity;
 use super::workers::Sight;
 use crate::clock::Clock;
+use crate::ledger::Clocks;
 use crate::view::{End, Process, StopReason, Task};
 
 /// A gate whose dispatcher died is left at once; seconds until a process that is still there counts as let through.
@@ -34,6 +35,8 @@ pub(super) struct Worker {
     pub(super) end: Option<End>,
     stop: Option<Stop>,
     ages: Ages,
+    /// What the clocks showed when an earlier dispatcher last looked.
+    clocks: Option<Clocks>,
 }
 
 /// A stop under way: SIGTERM was sent, SIGKILL follows when the grace is over.
@@ -78,12 +81,19 @@ impl Worker {
         Self {
             child: Some(child),
             ages,
-            ..Self::adopted(run, identity, Sight::Passed, mark)
+            ..Self::adopted(run, identity, Sight::Passed, mark, None)
         }
     }
 
-    pub(super) fn adopted(run: i64, identity: Identity, sight: Sight, mark: Mark) -> Self {
+    pub(super) fn adopted(
+        run: i64,
+        identity: Identity,
+        sight: Sight,
+        mark: Mark,
+        clocks: Option<Clocks>,
+    ) -> Self {
         Self {
+            clocks,
             run,
             identity,
             sight,
@@ -185,14 +195,20 @@ impl Worker {
         let since_boot = if is_known { None } else { clock.since_boot() };
         let age = since_boot.map(|since_boot| self.identity.age(since_boot));
         let ago = |at: i64| wall.saturating_sub(at).max(0);
+        // Nor is anything older than the time since an earlier dispatcher looked, whatever was done to the wall clock meanwhile.
+        let is_met = self.ages.heard.is_none();
+        let known = self.clocks.filter(|_| is_met).zip(clock.steady());
+        let at_most = |at| known.map_or(i64::MAX, |(then, now)| then.ago_at_most(at, now));
         if let Some(started) = task.run_started_at {
-            let age = age.unwrap_or_else(|| ago(started));
+            let age = age.unwrap_or_else(|| ago(started).min(at_most(started)));
             let began = *self.ages.began.get_or_insert(now - age);
             task.run_started_at = Some(wall - (now - began));
         }
         let at = task.last_heartbeat_at;
         // No sign of life is older than the process.
-        let silence = at.map_or(0, |at| ago(at).min(age.unwrap_or(i64::MAX)));
+        let silence = at.map_or(0, |at| {
+            ago(at).min(age.unwrap_or(i64::MAX)).min(at_most(at))
+        });
         let (value, seen) = self.ages.heard.unwrap_or((at, now - silence));
         let seen = if value == at { seen } else { now };
         self.ages.heard = Some((at, seen));

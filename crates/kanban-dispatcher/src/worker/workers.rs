@@ -12,6 +12,7 @@ use super::process::Worker;
 use super::unproven::{self, Unproven};
 use crate::board::Work;
 use crate::clock::Clock;
+use crate::ledger::Clocks;
 use crate::root::{Root, Slug};
 use crate::view::{Processes, Status, StopReason, View};
 
@@ -62,7 +63,9 @@ impl Workers {
 
     /// Takes over what an earlier dispatcher left, alive or not; each is known again by its start time. Our own children stay ours,
     /// and of several attempts at one task the newest counts.
-    pub(crate) fn adopt(&self, mut adopted: Vec<Adopted>) {
+    ///
+    /// By what the clocks showed at its last tick it is told how old their signs of life are.
+    pub(crate) fn adopt(&self, mut adopted: Vec<Adopted>, clocks: Option<Clocks>) {
         adopted.sort_by_key(|adopted| std::cmp::Reverse(adopted.run));
         let mut table = self.lock();
         for Adopted {
@@ -82,7 +85,7 @@ impl Workers {
                         "worker cannot be seen from this namespace: it is not signalled, and its claim is left to run out"
                     );
                 }
-                place.insert(Worker::adopted(run, identity, sight, mark));
+                place.insert(Worker::adopted(run, identity, sight, mark, clocks));
             }
         }
     }

@@ -12,6 +12,7 @@ pub mod chaos;
 pub mod guard;
 pub mod soak;
 pub mod storm;
+pub mod wall;
 
 mod daemon;
 mod judge;

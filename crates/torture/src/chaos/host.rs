@@ -12,8 +12,8 @@ use super::nemesis::fault;
 use super::place::{BOARDS, INTERVAL, Place, RUNNING_MAX, settings};
 use super::programs::peer;
 use super::schedule::{Deed, Lane, Step, steps};
-use super::wall::WallClock;
 use crate::daemon::{Daemon, Deadline, bare, pause, this_program};
+use crate::wall::WallClock;
 use crate::{Result, ungated};
 
 /// Which dispatcher is put under the nemesis.

@@ -14,7 +14,6 @@ mod read;
 mod schedule;
 mod sql;
 mod table;
-mod wall;
 mod worker;
 mod writers;
 
@@ -33,11 +32,11 @@ use self::host::Host;
 use self::nemesis::{Sentinels, strike_board, strike_workers};
 use self::place::{BOARDS, Place};
 use self::programs::{Cli, Peer, Sql};
-use self::wall::WallClock;
 use self::writers::{Writer, write_on};
 use crate::Result;
 use crate::daemon::{Daemon, Deadline, pause, this_program};
 use crate::seed::Seed;
+use crate::wall::WallClock;
 
 /// The word that makes this program a worker.
 pub const WORKER: &str = "chaos-worker";

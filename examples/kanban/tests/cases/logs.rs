@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use super::case::{B, Case, FAULTY, Line, Result, T, W};
+use jiff::SignedDuration;
+use rusqlite::Connection;
+use torture::wall::WallClock;
+
+use super::case::{B, Case, Daemon, FAULTY, Line, Result, T, W};
 
 case! {
     c01_equal_failures_are_told_at_once_and_then_once_a_window,
@@ -117,6 +121,40 @@ case! {
 }
 
 case! {
+    c06_a_wall_clock_that_is_set_back_changes_no_rate,
+    injects: "the daemon's wall clock set back by 1 h while a board fails",
+    holds: "lines go on, and no two are nearer than a window",
+    |case| {
+        let clock = WallClock::new(&case.house.beside(""))?;
+        case.settings("true", "busy_timeout_ms = 10", "")?;
+        let mut command = case.house.command(&["run", "--log-format", "json"]);
+        clock.rule(&mut command);
+        case.begin(Daemon::spawn(&case.house, &mut command)?)?;
+        let db = lock(case)?;
+        let lines = |n: usize| case.until(&format!("{n} lines"), |case| match troubles(case)? {
+            lines if lines.len() >= n => Ok(lines),
+            lines => Err(format!("{lines:?}").into()),
+        });
+        let before = lines(3)?.len();
+        clock.set(-3600)?;
+        let lines = lines(before + 4)?;
+        let mut steps = 0;
+        for pair in lines.windows(2) {
+            let mut apart = pair[0].at()?.duration_until(pair[1].at()?);
+            if apart.is_negative() {
+                apart += SignedDuration::from_hours(1);
+                steps += 1;
+            }
+            assert!(apart.unsigned_abs() >= W, "{pair:?}");
+        }
+        assert_eq!(steps, 1, "{lines:?}");
+        db.execute_batch("ROLLBACK")?;
+        // The checks at the end compare with the machine's own time.
+        clock.set(0)
+    }
+}
+
+case! {
     c07_ten_thousand_boards_that_come_fail_and_go_leave_nothing_behind,
     injects: "10,000 boards that are no databases, 500 at a time, made, held and removed",
     holds: "the pairs that are told apart stay below their bound, those let go are counted, memory stays within 20 MB",
@@ -208,16 +246,20 @@ case! {
 }
 
 /// The daemon on ten boards, one of which has work to do and somebody else's write lock on it.
-fn locked(case: &mut Case) -> Result<rusqlite::Connection> {
+fn locked(case: &mut Case) -> Result<Connection> {
     case.settings("true", "busy_timeout_ms = 10", "")?;
     case.start()?;
+    lock(case)
+}
+
+fn lock(case: &Case) -> Result<Connection> {
     let db = case.db(FAULTY)?;
-    db.execute_batch("BEGIN IMMEDIATE")?;
-    db.execute(
-        "INSERT INTO tasks (id, title, assignee, status, created_at) VALUES ('t_00000001', 'waits', 'anyone', 'ready', 1)",
-        [],
+    // The task appears behind the lock.
+    db.execute_batch(
+        "BEGIN IMMEDIATE; \
+         INSERT INTO tasks (id, title, assignee, status, created_at) VALUES ('t_00000001', 'waits', 'anyone', 'ready', 1); \
+         COMMIT; BEGIN IMMEDIATE",
     )?;
-    db.execute_batch("COMMIT; BEGIN IMMEDIATE")?;
     case.line(FAULTY, "board failed")?;
     Ok(db)
 }

@@ -1,54 +1,17 @@
 //! The wall clock under the real daemon is set by hours, forth and back, while it works: nobody is stopped, started twice or made to
 //! wait. A small library in front of the C library's clock does the setting; the monotonic clock stays what it is.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
 use rustix::process::Signal;
+use torture::wall::WallClock;
 
 use super::daemon::Daemon;
 use super::house::{House, Result, is_alive};
 
-/// The library's text: the tortures set the clock by it too.
-const SHIM: &str = include_str!("../../../../crates/torture/src/chaos/wall.c");
-
-/// A clock that can be set.
-struct WallClock {
-    library: PathBuf,
-    offset: PathBuf,
-}
-
-impl WallClock {
-    fn new(house: &House) -> Result<Self> {
-        let (source, library) = (house.beside("clock.c"), house.beside("clock.so"));
-        fs::write(&source, SHIM)?;
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-        let compiled = Command::new(compiler)
-            .args(["-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .status()?;
-        assert!(compiled.success());
-        let clock = Self {
-            library,
-            offset: house.beside("offset"),
-        };
-        clock.set(0)?;
-        Ok(clock)
-    }
-
-    /// So many seconds ahead of the machine's; whoever reads it sees the old value or the new one.
-    fn set(&self, offset: i64) -> Result {
-        let new = self.offset.with_extension("new");
-        fs::write(&new, offset.to_string())?;
-        Ok(fs::rename(new, &self.offset)?)
-    }
-
-    fn daemon(&self, house: &House) -> Result<Daemon> {
-        let paths = [&self.library, &self.offset].map(|path| path.to_string_lossy().into_owned());
-        let vars = [("LD_PRELOAD", &*paths[0]), ("CLOCK_OFFSET", &*paths[1])];
-        Daemon::start_with(house, &vars, &["run"])
-    }
+/// A daemon in the time of this clock.
+fn begin(clock: &WallClock, house: &House) -> Result<Daemon> {
+    let mut command = house.command(&["run"]);
+    clock.rule(&mut command);
+    Daemon::spawn(house, &mut command)
 }
 
 /// A worker that stays, with a sign of life every now and then, in the time that it is told.
@@ -58,12 +21,12 @@ const BEATS: &str = "echo $$ > \"$1/worker.$HERMES_KANBAN_TASK\"; \
 #[test]
 fn a_wall_clock_that_is_set_by_hours_stops_doubles_and_delays_nothing() -> Result {
     let house = House::with_board()?;
-    let clock = WallClock::new(&house)?;
+    let clock = WallClock::new(&house.beside(""))?;
     house.settings_with(BEATS, "workers_max = 20")?;
     // Overdue by every clock that believes in the step.
     let limited = ["work", "--assignee", "anyone", "--max-runtime", "3000"];
     let mut ids = vec![house.add(&limited)?];
-    let mut daemon = clock.daemon(&house)?;
+    let mut daemon = begin(&clock, &house)?;
     let mut workers = vec![house.worker(&ids[0])?];
     for offset in [3 * 3600, -3 * 3600, 48 * 3600, 0] {
         clock.set(offset)?;
@@ -101,16 +64,16 @@ fn a_wall_clock_that_is_set_by_hours_stops_doubles_and_delays_nothing() -> Resul
 #[test]
 fn a_dispatcher_that_starts_after_the_wall_clock_was_set_knows_how_old_its_workers_are() -> Result {
     let house = House::with_board()?;
-    let clock = WallClock::new(&house)?;
+    let clock = WallClock::new(&house.beside(""))?;
     house.settings_with(BEATS, "workers_max = 20")?;
     let limited = ["work", "--assignee", "anyone", "--max-runtime", "3000"];
     let id = house.add(&limited)?;
-    let mut daemon = clock.daemon(&house)?;
+    let mut daemon = begin(&clock, &house)?;
     let worker = house.worker(&id)?;
     daemon.stop(&house, Signal::KILL)?;
     // Nobody is there who could see it.
     clock.set(6 * 3600)?;
-    let mut daemon = clock.daemon(&house)?;
+    let mut daemon = begin(&clock, &house)?;
     // Two ticks of the new one have looked at the old one's worker.
     for _ in 0..2 {
         house.worker(&house.add(&limited)?)?;

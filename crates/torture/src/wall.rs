@@ -6,7 +6,9 @@ use std::process::Command;
 
 use crate::Result;
 
-pub(super) struct WallClock {
+/// A wall clock for other processes.
+#[derive(Debug)]
+pub struct WallClock {
     library: PathBuf,
     offset: PathBuf,
 }
@@ -14,8 +16,11 @@ pub(super) struct WallClock {
 // ===== impl WallClock =====
 
 impl WallClock {
-    /// Compiles it; the workspace needs a C compiler anyway.
-    pub(super) fn new(dir: &Path) -> Result<Self> {
+    /// Compiles it into `dir`; the workspace needs a C compiler anyway.
+    ///
+    /// # Errors
+    /// There is no C compiler, or it cannot write there.
+    pub fn new(dir: &Path) -> Result<Self> {
         let (source, library) = (dir.join("wall.c"), dir.join("wall.so"));
         fs::write(&source, include_str!("wall.c"))?;
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
@@ -35,14 +40,17 @@ impl WallClock {
     }
 
     /// So many seconds ahead of the machine's; whoever reads it sees the old value or the new one.
-    pub(super) fn set(&self, seconds: i64) -> Result {
+    ///
+    /// # Errors
+    /// The directory is gone.
+    pub fn set(&self, seconds: i64) -> Result {
         let new = self.offset.with_extension("new");
         fs::write(&new, seconds.to_string())?;
         Ok(fs::rename(new, &self.offset)?)
     }
 
     /// Puts a process under this clock.
-    pub(super) fn rule(&self, command: &mut Command) {
+    pub fn rule(&self, command: &mut Command) {
         command.env("LD_PRELOAD", &self.library);
         command.env("CLOCK_OFFSET", &self.offset);
     }

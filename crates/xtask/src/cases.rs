@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::run::{Done, cargo, root, run, target};
+use crate::tools;
 
 /// So many cases are promised: C01 to C60.
 const PROMISED: u32 = 60;
@@ -39,6 +40,7 @@ pub(crate) fn report() -> Done<(&'static str, PathBuf)> {
 
 /// Runs the suite; the page is compared with what it says, or written.
 pub(crate) fn run_all(is_to_be_written: bool) -> Done {
+    tools::strace()?;
     let (name, dir) = report()?;
     let mut suite = cargo("test -p kanban --all-features --test cases");
     suite.args(["--", "--test-threads", THREADS]).env(name, dir);

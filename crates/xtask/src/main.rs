@@ -21,6 +21,7 @@ mod recipes;
 mod run;
 mod syscalls;
 mod test;
+mod tools;
 mod torture;
 
 use std::process::ExitCode;

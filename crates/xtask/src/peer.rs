@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{Done, answer, run, target};
+use crate::tools;
 
 /// The version whose boards and behaviour this workspace follows.
 pub(crate) const VERSION: &str = "0.19.0";
@@ -111,20 +112,8 @@ fn install_python() -> Done {
         "python3 (3.11 to 3.13) with its venv module is needed: apt-get install {}",
         wanted.join(" ")
     );
-    let is_root = answer(Command::new("id").arg("-u")).as_deref() == Some("0");
-    if !is_root || answer(Command::new("apt-get").arg("--version")).is_none() {
-        return Err(advice);
-    }
     println!("peer: {advice}");
-    let apt = |words: &[&str]| {
-        let mut apt = Command::new("apt-get");
-        apt.args(["-qq", "-o", "Dpkg::Use-Pty=0"])
-            .args(words)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        run(apt)
-    };
-    apt(&["update"])?;
-    apt(&[&["install", "-y", "--no-install-recommends"], wanted].concat())
+    tools::install(wanted).map_err(|why| format!("{advice}: {why}"))
 }
 
 fn run_in(command: &mut Command) -> Done {

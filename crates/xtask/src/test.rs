@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use crate::cases;
 use crate::peer::{Peer, VERSION};
 use crate::run::{Done, cargo, stream};
+use crate::tools;
 
 /// What libtest's result lines add up to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,15 +20,21 @@ struct Sum {
 
 /// Installs the peer if need be, runs every test of the workspace, and says how it went in one line.
 pub(crate) fn run() -> Done {
+    tools::strace()?;
     let peer = Peer::ready()?;
     let begun = Instant::now();
     let mut sum = Sum::default();
     let mut tests = cargo("test --workspace --all-features --no-fail-fast");
     tests.env("KANBAN_PEER", &peer.hermes);
     tests.env("KANBAN_PEER_PYTHON", &peer.python);
+    let (name, dir) = cases::report()?;
+    tests.env(name, dir);
     let mut done = stream(&mut tests, |line| sum.add(line));
     if done.is_ok() && sum.suites == 0 {
         done = Err("no test result was seen".to_owned());
+    }
+    if done.is_ok() {
+        done = cases::check();
     }
     let seconds = begun.elapsed().as_secs();
     let Sum {

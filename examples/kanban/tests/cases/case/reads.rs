@@ -37,9 +37,11 @@ impl Reads {
         Ok(Self { dir, library, file })
     }
 
-    /// The daemon's very next read of a page is spoilt.
-    pub(crate) fn spoil_one(&self) -> Result {
-        Ok(fs::write(self.dir.join("once"), "")?)
+    /// The daemon's next read of the page that begins here is spoilt.
+    pub(crate) fn spoil_one(&self, at: usize) -> Result {
+        let once = self.dir.join("once");
+        fs::write(once.with_extension("new"), at.to_string())?;
+        Ok(fs::rename(once.with_extension("new"), once)?)
     }
 
     /// Whether that has happened.

@@ -22,7 +22,7 @@ use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
 use self::workers::Scene;
-use crate::board::{apply_while, observe};
+use crate::board::{apply_while, note_told, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::Error;
@@ -242,6 +242,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let still_alive = workers::settle_strays(tick, db, slug, &view, report)?;
 
     let policy = policy(tick, &view);
+    note_told(db, &mut view.tasks, &policy.spawnable)?;
     let mut decision = decide(&view, &processes, &policy, tick.now);
     refusals.rest(tick, &decision.transitions);
     let unjudged = caution.clone();
@@ -266,6 +267,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);
     workers::count(report, &view, &applied);
+    workers::log_set_aside(slug, &applied);
     note_failures(&mut view, &applied.written);
     cautious::tell(tick, db, slug, caution, shown)?;
     let scene = Scene {

@@ -296,6 +296,11 @@ impl Refusals {
         if self.refused.is_empty() {
             return;
         }
+        for row in &mut view.bad_rows {
+            if self.refused.contains_key(&row.id) {
+                row.status = None;
+            }
+        }
         let refused = view
             .tasks
             .extract_if(.., |task| self.refused.contains_key(&task.id));
@@ -303,6 +308,8 @@ impl Refusals {
         view.bad_rows.extend(refused.map(|task| BadRow {
             id: task.id,
             reason: reason.to_owned(),
+            // It refuses changes: this one too.
+            status: None,
         }));
     }
 }

@@ -126,6 +126,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     let slug = state.board.slug().clone();
     // Before the attempt: what changes during it must count as a change.
     let stamp = state.observe();
+    let mut before = stamp;
     if stamp.is_absent() {
         return absent(tick, state);
     }
@@ -171,7 +172,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                 Ok(Mended::Repaired(made)) => {
                     report.repaired = made;
                     // The repair wrote: what follows is judged by the file as it left it.
-                    attempt.restamp(state.observe());
+                    before = state.observe();
+                    attempt.restamp(before);
                     result = visit(tick, state, &mut report);
                 }
                 Ok(Mended::NotDrift | Mended::Spent) => {}
@@ -195,7 +197,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
         Err(error) => {
             let held = is_hold(state, &error).then(|| {
                 state.close(site);
-                attempt.failed_leaving(&state.observe(), &resilience::hold(&tick.config.quarantine))
+                let hold = resilience::hold(&tick.config.quarantine);
+                attempt.failed_leaving(&state.left(before), &hold)
             });
             if held.is_none() && is_damage(state, &error) {
                 // One read came back wrong. The page may still be in the connection's memory, and is not read again from there.

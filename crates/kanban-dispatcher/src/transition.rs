@@ -67,6 +67,13 @@ pub enum Transition {
         /// Why.
         reason: &'static str,
     },
+    /// A ready task whose row cannot be read is blocked.
+    SetAside {
+        /// Task id.
+        task: String,
+        /// What is wrong with the row.
+        reason: String,
+    },
     /// The attempt is old and gives no sign of life; no failure is counted.
     Stale(Stale),
 }
@@ -197,7 +204,8 @@ impl Transition {
             | Self::Probe { task, .. }
             | Self::Demote { task }
             | Self::Assign { task, .. }
-            | Self::Guard { task, .. } => task,
+            | Self::Guard { task, .. }
+            | Self::SetAside { task, .. } => task,
             Self::Reclaim(reclaim) => &reclaim.task,
             Self::Stale(stale) => &stale.claim.task,
             Self::Fail(failure) => &failure.task,

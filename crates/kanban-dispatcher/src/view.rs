@@ -107,6 +107,8 @@ pub struct BadRow {
     pub id: String,
     /// What is wrong with it.
     pub reason: String,
+    /// Its status, as far as it could be read.
+    pub status: Option<Status>,
 }
 
 /// One board at one moment.

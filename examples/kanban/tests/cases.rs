@@ -22,6 +22,7 @@ mod cases {
     pub(crate) mod case;
 
     // The cases.
+    mod arithmetic;
     mod logs;
     mod quarantine;
     mod serving;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ErrorCode, Result, Transaction, TransactionBehavior};
 use super::claim::take;
 use super::event::{self, Payload, current_run};
 use super::failure::fail;
-use super::given_back::{assign, give_back_stale, guard, release};
+use super::given_back::{assign, give_back_stale, guard, release, set_aside};
 use super::work::Work;
 use crate::transition::{Claim, Transition};
 use crate::view::Status;
@@ -133,6 +133,7 @@ fn write(db: &Connection, transition: &Transition, now: i64) -> Result<bool> {
         Transition::Fail(failure) => fail(db, failure, now),
         Transition::Assign { task, assignee } => assign(db, task, assignee, now),
         Transition::Guard { task, reason } => guard(db, task, reason, now),
+        Transition::SetAside { task, reason } => set_aside(db, task, reason, now),
         Transition::Probe { task, give_ups } => {
             let payload = Payload::new()
                 .with("reason", "probe")

@@ -113,3 +113,15 @@ pub(super) fn guard(db: &Connection, task: &str, reason: &str, now: i64) -> Resu
         true
     })
 }
+
+/// ready -> blocked: its row cannot be read, and a person is told what is wrong with it.
+pub(super) fn set_aside(db: &Connection, task: &str, reason: &str, now: i64) -> Result<bool> {
+    let rows = db
+        .prepare_cached("UPDATE tasks SET status = 'blocked' WHERE id = ?1 AND status = 'ready'")?
+        .execute([task])?;
+    let payload = Payload::new().with("reason", reason);
+    Ok(rows == 1 && {
+        event::append(db, task, "blocked", &payload, None, now)?;
+        true
+    })
+}

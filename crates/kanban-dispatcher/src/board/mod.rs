@@ -22,6 +22,7 @@ pub(crate) use apply::{Applied, apply, apply_while};
 pub(crate) use event::run_outcome;
 pub(crate) use observe::observe;
 pub(crate) use open::{open_existing, open_read_only};
+pub(crate) use past::note_told;
 pub(crate) use refund::refund;
 pub(crate) use schema::drift;
 pub(crate) use store::init_lock;

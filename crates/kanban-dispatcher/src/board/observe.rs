@@ -38,7 +38,7 @@ fn tasks(db: &Connection) -> Result<View> {
         "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, t.claim_expires, \
          t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
          t.current_run_id, r.started_at AS run_started_at, t.workspace_kind, r.max_runtime_seconds AS run_limit, \
-         t.last_failure_error \
+         t.last_failure_error, t.title, t.skills \
          FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id \
          WHERE t.status IN ('todo', 'ready', 'running', 'blocked', 'review')",
     )?;
@@ -71,15 +71,26 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
         return Err(Unreadable::Row(BadRow {
             id: String::new(),
             reason,
+            status: None,
         }));
     };
-    let field = Fields { row, id: &id };
     let Some(status) = text(row, "status")?.and_then(|status| Status::parse(&status)) else {
         return Err(Unreadable::Row(BadRow {
             id,
             reason: "the status is unknown".to_owned(),
+            status: None,
         }));
     };
+    let field = Fields {
+        row,
+        id: &id,
+        status,
+    };
+    if status == Status::Ready {
+        // What a worker would be told. One that runs was told something already, and is watched whatever its row says now.
+        field.title()?;
+        field.skills()?;
+    }
     Ok(Task {
         status,
         assignee: field.text("assignee")?,
@@ -117,6 +128,7 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
 struct Fields<'a> {
     row: &'a Row<'a>,
     id: &'a str,
+    status: Status,
 }
 
 impl Fields<'_> {
@@ -129,6 +141,27 @@ impl Fields<'_> {
         match exact(self.row, column)? {
             None if !self.is_null(column)? => Err(self.unreadable(column, "text")),
             lock => Ok(lock),
+        }
+    }
+
+    fn title(&self) -> std::result::Result<(), Unreadable> {
+        match self.row.get_ref("title")? {
+            ValueRef::Null | ValueRef::Blob(_) => Err(self.unreadable("title", "text")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Without its skills a worker would do something else than was asked for.
+    fn skills(&self) -> std::result::Result<(), Unreadable> {
+        let names: Option<Option<Vec<String>>> = match self.row.get_ref("skills")? {
+            ValueRef::Null => Some(None),
+            ValueRef::Text(b"") => Some(None),
+            ValueRef::Text(json) => serde_json::from_slice(json).ok(),
+            _ => None,
+        };
+        match names {
+            Some(_) => Ok(()),
+            None => Err(self.unreadable("skills", "a JSON array of names")),
         }
     }
 
@@ -154,6 +187,7 @@ impl Fields<'_> {
         Unreadable::Row(BadRow {
             id: self.id.to_owned(),
             reason: format!("{column} is not {expected}"),
+            status: Some(self.status),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What a board remembers of its unfinished tasks: how attempts ended, what was said, when they were given up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
@@ -143,6 +143,22 @@ fn blocks(db: &Connection, task: &mut Task) -> Result<()> {
         if is_answered && !is_fresh {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Fills in what is told already of ready tasks whose assignee has no profile here: only the policy knows which those are.
+pub(crate) fn note_told(
+    db: &Connection,
+    tasks: &mut [Task],
+    spawnable: &HashSet<String>,
+) -> Result<()> {
+    let has_no_profile = |task: &Task| {
+        let assignee = task.assignee.as_deref().map_or("", str::trim);
+        task.status == Status::Ready && !assignee.is_empty() && !spawnable.contains(assignee)
+    };
+    for task in tasks.iter_mut().filter(|task| has_no_profile(task)) {
+        task.past.told = told(db, &task.id)?;
     }
     Ok(())
 }

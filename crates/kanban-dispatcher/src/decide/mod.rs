@@ -88,10 +88,7 @@ fn judge(view: &View, processes: &Processes, policy: &Policy, now: i64) -> Judge
     }
     ready::choose(&mut tasks, policy, now, &mut decision);
 
-    if !view.bad_rows.is_empty() {
-        let count = u32::try_from(view.bad_rows.len()).unwrap_or(u32::MAX);
-        decision.held.insert(HeldReason::BadRow, count);
-    }
+    set_aside(view, &mut decision);
     Judged { decision, tasks }
 }
 
@@ -175,6 +172,24 @@ fn promote(task: &mut Task, policy: &Policy, now: i64, decision: &mut Decision) 
         task: task.id.clone(),
         from,
     });
+}
+
+/// Rows that cannot be read are counted, and a ready one is blocked: nothing but a person's hand makes it readable. One that a person
+/// or we have blocked waits for that hand, and holds nothing.
+fn set_aside(view: &View, decision: &mut Decision) {
+    for row in &view.bad_rows {
+        match row.status {
+            Some(Status::Blocked) if !row.id.is_empty() => continue,
+            Some(Status::Ready) if !row.id.is_empty() => {
+                decision.transitions.push(Transition::SetAside {
+                    task: row.id.clone(),
+                    reason: row.reason.clone(),
+                });
+            }
+            _ => {}
+        }
+        decision.hold(HeldReason::BadRow);
+    }
 }
 
 impl Decision {

@@ -9,6 +9,9 @@ use crate::policy::Policy;
 use crate::transition::{Claim, Transition};
 use crate::view::{HeldReason, Status, Task};
 
+/// What a history says of a task whose assignee has no profile here.
+const UNKNOWN_ASSIGNEE: &str = "unknown_assignee";
+
 pub(super) fn choose(tasks: &mut [Task], policy: &Policy, now: i64, decision: &mut Decision) {
     let mut places = Places::of(tasks, policy);
     for column in [Status::Ready, Status::Review] {
@@ -75,6 +78,9 @@ fn judge(
         return Verdict::Held(HeldReason::Unassigned, None);
     }
     if !policy.spawnable.contains(assignee) {
+        if is_ready {
+            tell(task, UNKNOWN_ASSIGNEE, decision);
+        }
         return Verdict::Held(HeldReason::UnknownAssignee, None);
     }
     if places.is_full() {

@@ -207,13 +207,18 @@ fn a_ready_task_that_cannot_start_is_held_for_one_reason() {
             matches!(
                 t,
                 Transition::Guard {
-                    reason: "rate_limit_cooldown",
+                    reason: "rate_limit_cooldown" | "unknown_assignee",
                     ..
                 }
             )
         };
         assert!(decision.transitions.iter().all(is_told), "{told}");
     }
+    let mut unknown = task("t", Status::Ready);
+    unknown.assignee = Some("nobody".into());
+    assert_eq!(one(unknown.clone(), None).transitions.len(), 1);
+    unknown.past.told = Some("unknown_assignee".into());
+    assert_eq!(one(unknown, None).transitions, []);
     let cooling = Task {
         rate_limited_at: Some(NOW - 200),
         ..task("t", Status::Ready)
@@ -833,6 +838,7 @@ fn unreadable_rows_are_counted_and_cost_the_others_nothing() {
     let bad = |n: usize| BadRow {
         id: n.to_string(),
         reason: "x".into(),
+        status: None,
     };
     let view = View {
         tasks: vec![task("t", Status::Ready)],
@@ -841,6 +847,33 @@ fn unreadable_rows_are_counted_and_cost_the_others_nothing() {
     let decision = decide(&view, &Processes::new(), &policy(), NOW);
     assert_eq!(claims(&decision), ["t"]);
     assert_eq!(decision.held[&HeldReason::BadRow], 2);
+}
+
+#[test]
+fn an_unreadable_row_is_blocked_if_it_is_ready_and_counted_until_it_is_blocked() {
+    let bad = |id: &str, status| BadRow {
+        id: id.into(),
+        reason: "priority is not a number".into(),
+        status,
+    };
+    let view = View {
+        tasks: Vec::new(),
+        bad_rows: vec![
+            bad("ready", Some(Status::Ready)),
+            bad("blocked", Some(Status::Blocked)),
+            bad("todo", Some(Status::Todo)),
+            bad("running", Some(Status::Running)),
+            bad("odd", None),
+            bad("", Some(Status::Ready)),
+        ],
+    };
+    let decision = decide(&view, &Processes::new(), &policy(), NOW);
+    let blocked = Transition::SetAside {
+        task: "ready".into(),
+        reason: "priority is not a number".into(),
+    };
+    assert_eq!(decision.transitions, [blocked]);
+    assert_eq!(decision.held[&HeldReason::BadRow], 5);
 }
 
 #[test]
@@ -1031,7 +1064,7 @@ prop_compose! {
             }
             view.tasks.push(task);
         }
-        view.bad_rows = (0..bad).map(|n| BadRow { id: n.to_string(), reason: String::new() }).collect();
+        view.bad_rows = (0..bad).map(|n| BadRow { id: n.to_string(), reason: String::new(), status: None }).collect();
         let policy = Policy {
             board_cap: caps.0,
             profile_cap: caps.1,
@@ -1076,6 +1109,8 @@ fn after(view: &View, decision: &Decision) -> HashMap<String, Task> {
                 ..
             }) => Status::Blocked,
             Transition::Fail(_) => Status::Ready,
+            // Of rows that are no tasks of the view.
+            Transition::SetAside { .. } => continue,
         };
         task.status = status;
         if !matches!(

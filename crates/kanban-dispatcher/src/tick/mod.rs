@@ -22,7 +22,7 @@ use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
 use self::workers::Scene;
-use crate::board::{apply_while, observe};
+use crate::board::{apply_while, note_told, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::Error;
@@ -126,6 +126,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     let slug = state.board.slug().clone();
     // Before the attempt: what changes during it must count as a change.
     let stamp = state.observe();
+    let mut before = stamp;
     if stamp.is_absent() {
         return absent(tick, state);
     }
@@ -171,7 +172,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                 Ok(Mended::Repaired(made)) => {
                     report.repaired = made;
                     // The repair wrote: what follows is judged by the file as it left it.
-                    attempt.restamp(state.observe());
+                    before = state.observe();
+                    attempt.restamp(before);
                     result = visit(tick, state, &mut report);
                 }
                 Ok(Mended::NotDrift | Mended::Spent) => {}
@@ -195,7 +197,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
         Err(error) => {
             let held = is_hold(state, &error).then(|| {
                 state.close(site);
-                attempt.failed_leaving(&state.observe(), &resilience::hold(&tick.config.quarantine))
+                let hold = resilience::hold(&tick.config.quarantine);
+                attempt.failed_leaving(&state.left(before), &hold)
             });
             if held.is_none() && is_damage(state, &error) {
                 // One read came back wrong. The page may still be in the connection's memory, and is not read again from there.
@@ -242,6 +245,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let still_alive = workers::settle_strays(tick, db, slug, &view, report)?;
 
     let policy = policy(tick, &view);
+    note_told(db, &mut view.tasks, &policy.spawnable)?;
     let mut decision = decide(&view, &processes, &policy, tick.now);
     refusals.rest(tick, &decision.transitions);
     let unjudged = caution.clone();
@@ -266,6 +270,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     refusals.add(&applied.refused, refused_until);
     workers::forget_ended(tick, slug, &view, &applied.written);
     workers::count(report, &view, &applied);
+    workers::log_set_aside(slug, &applied);
     note_failures(&mut view, &applied.written);
     cautious::tell(tick, db, slug, caution, shown)?;
     let scene = Scene {

@@ -125,16 +125,17 @@ impl BoardState {
         self.files.observe()
     }
 
-    /// The same without whether the files were young at the time of the look: that is not about the files.
+    /// What an attempt leaves that began with this stamp: the same one, if nothing but the files' age has changed since.
+    pub(crate) fn left(&self, before: SqliteStamp) -> SqliteStamp {
+        let after = self.observe();
+        match ageless(after) == ageless(before) {
+            true => before,
+            false => after,
+        }
+    }
+
     fn ageless(&self) -> SqliteStamp {
-        let mut stamp = self.observe();
-        if let FileState::Present(main) = &mut stamp.main {
-            main.young = false;
-        }
-        if let Some(wal) = &mut stamp.wal {
-            wal.young = false;
-        }
-        stamp
+        ageless(self.observe())
     }
 
     /// The files' stamp as text.
@@ -296,6 +297,11 @@ impl Refusals {
         if self.refused.is_empty() {
             return;
         }
+        for row in &mut view.bad_rows {
+            if self.refused.contains_key(&row.id) {
+                row.status = None;
+            }
+        }
         let refused = view
             .tasks
             .extract_if(.., |task| self.refused.contains_key(&task.id));
@@ -303,8 +309,21 @@ impl Refusals {
         view.bad_rows.extend(refused.map(|task| BadRow {
             id: task.id,
             reason: reason.to_owned(),
+            // It refuses changes: this one too.
+            status: None,
         }));
     }
+}
+
+/// A stamp without whether the files were young at the time of the look: that is not about the files.
+fn ageless(mut stamp: SqliteStamp) -> SqliteStamp {
+    if let FileState::Present(main) = &mut stamp.main {
+        main.young = false;
+    }
+    if let Some(wal) = &mut stamp.wal {
+        wal.young = false;
+    }
+    stamp
 }
 
 /// Which file is at a path now; zeros for none.
@@ -312,5 +331,34 @@ fn file_id(path: &Path) -> (u64, u64) {
     match FileState::of(path) {
         FileState::Present(stamp) => (stamp.dev, stamp.ino),
         FileState::Absent | FileState::Unreadable(_) => (0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::root::{Root, Slug};
+
+    #[test]
+    fn a_file_that_only_grows_older_was_left_alone() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let board = Root::at(dir.path()).board(&Slug::default());
+        fs::write(board.db(), "a board")?;
+        let state = BoardState::new(board);
+        let mut before = state.observe();
+        // As when it is looked at in the step of the clock in which it was written, and the attempt takes longer than that.
+        if let FileState::Present(main) = &mut before.main {
+            main.young = true;
+        }
+        while state.observe().is_young() {
+            std::thread::yield_now();
+        }
+        assert_ne!(state.observe(), before);
+        assert_eq!(state.left(before), before);
+        fs::write(state.board.db(), "another board")?;
+        assert_ne!(state.left(before), before);
+        Ok(())
     }
 }

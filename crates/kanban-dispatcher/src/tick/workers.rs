@@ -296,6 +296,15 @@ fn commit_identities(
     Ok(Some(lost))
 }
 
+/// Tells of rows that were blocked because they cannot be read; what is wrong with each is in its history.
+pub(super) fn log_set_aside(slug: &Slug, applied: &Applied) {
+    let is_it = |it: &&Transition| matches!(it, Transition::SetAside { .. });
+    let tasks = applied.written.iter().filter(is_it).count();
+    if tasks > 0 {
+        tracing::info!(board = %slug, tasks, "tasks are blocked: their rows cannot be read");
+    }
+}
+
 /// Puts what was written into the report.
 pub(super) fn count(report: &mut BoardReport, view: &View, applied: &Applied) {
     let mut ended = 0;
@@ -320,7 +329,7 @@ pub(super) fn count(report: &mut BoardReport, view: &View, applied: &Applied) {
         .filter(|task| task.status == Status::Running)
         .count();
     report.running = count_u32(running.saturating_sub(ended));
-    let bad_rows = count_u32(view.bad_rows.len());
+    let bad_rows = report.held.get(&HeldReason::BadRow).copied().unwrap_or(0);
     report.ready = report.held.values().sum::<u32>().saturating_sub(bad_rows);
 }
 

@@ -175,3 +175,55 @@ case! {
         case.start_soon_after(&[FAULTY], |case| case.house.ok(&["resume", FAULTY]).map(drop))
     }
 }
+
+case! {
+    c45_an_unknown_assignee_that_appears_is_served,
+    injects: "a task for a profile that is not there, which is made later",
+    holds: "one event that says so in 20 ticks, and the start within 2 ticks of the profile's appearance",
+    |case| {
+        let profiles = case.house.root().join("profiles");
+        fs::create_dir_all(profiles.join("anyone"))?;
+        case.set("require_profile", "true")?;
+        let args = ["--board", FAULTY, "add", "waits", "--assignee", "newcomer"];
+        let task = case.house.ok(&args)?.out.trim().to_owned();
+        case.start()?;
+        case.let_ticks_pass(20)?;
+        assert_eq!(case.board_status(FAULTY)?["held"]["unknown_assignee"], 1);
+        let told = "SELECT group_concat(kind || ' ' || COALESCE(payload ->> 'reason', '-')) FROM task_events \
+             WHERE task_id = ?1 AND kind <> 'created'";
+        let told: String = case.query(FAULTY, told, &task)?;
+        assert_eq!(told, "respawn_guarded unknown_assignee");
+        case.start_soon_after(&[FAULTY], |_| Ok(fs::create_dir(profiles.join("newcomer"))?))
+    }
+}
+
+case! {
+    c46_a_malformed_row_is_blocked_and_the_others_start,
+    injects: "ready rows with text in an integer column, without a title, and with skills that are no JSON",
+    holds: "each is blocked with a reason that names the column, the others start within 2 ticks, and it too once it is mended",
+    |case| {
+        // As a board may have it that another program made.
+        case.db(FAULTY)?.execute_batch(
+            "PRAGMA writable_schema = on;
+             UPDATE sqlite_schema SET sql = replace(sql, 'title TEXT NOT NULL', 'title TEXT') WHERE name = 'tasks'",
+        )?;
+        case.start()?;
+        let db = case.db(FAULTY)?;
+        case.start_soon_after(&[FAULTY], |_| Ok(db.execute_batch(
+            "INSERT INTO tasks (id, title, assignee, status, created_at, max_retries, skills) VALUES
+                 ('t_text', 'a', 'anyone', 'ready', 1, 'often', NULL), ('t_null', NULL, 'anyone', 'ready', 1, NULL, NULL),
+                 ('t_json', 'a', 'anyone', 'ready', 1, NULL, '[\"cook'), ('t_good', 'a', 'anyone', 'ready', 1, NULL, '[]')",
+        )?))?;
+        for (task, column) in [("t_text", "max_retries"), ("t_null", "title"), ("t_json", "skills")] {
+            let event = "SELECT t.status || ' ' || e.kind || ' ' || (e.payload ->> 'reason') FROM tasks t \
+                 JOIN task_events e ON e.task_id = t.id WHERE t.id = ?1";
+            let said: String = case.query(FAULTY, event, task)?;
+            assert!(said.starts_with(&format!("blocked blocked {column} is not ")), "{task}: {said}");
+        }
+        there_are(case, 1, "done")?;
+        case.start_soon_after(&[FAULTY], |case| {
+            db.execute_batch("UPDATE tasks SET max_retries = NULL WHERE id = 't_text'")?;
+            case.house.ok(&["--board", FAULTY, "unblock", "t_text"]).map(drop)
+        })
+    }
+}

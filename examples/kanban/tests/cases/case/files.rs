@@ -55,15 +55,20 @@ impl Case {
         signal(Signal::CONT)
     }
 
+    /// Where the page begins on which the tasks begin.
+    pub(crate) fn tasks_page(&self, slug: &str) -> Result<usize> {
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+        let root: i64 = self.query(slug, sql, "tasks")?;
+        Ok((usize::try_from(root)? - 1) * PAGE)
+    }
+
     /// Damages a board: the page that its tasks begin on is overwritten. What it was before.
     pub(crate) fn damage(&mut self, slug: &str) -> Result<Vec<u8>> {
         self.expect_damage(slug);
-        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
-        let root: i64 = self.query(slug, sql, "tasks")?;
-        let root = usize::try_from(root)?;
+        let tasks = self.tasks_page(slug)?;
         let sound = self.content(slug)?;
         let mut damaged = sound.clone();
-        damaged[(root - 1) * PAGE..root * PAGE].fill(0xa5);
+        damaged[tasks..tasks + PAGE].fill(0xa5);
         self.put(slug, &damaged)?;
         Ok(sound)
     }

@@ -2,6 +2,7 @@
 
 mod files;
 mod invariants;
+mod library;
 mod lines;
 mod opens;
 mod reads;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 
+pub(crate) use self::library::compile;
 pub(crate) use self::lines::Line;
 pub(crate) use self::opens::Opens;
 pub(crate) use self::reads::Reads;

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
 use super::{Case, Result};
@@ -16,7 +16,9 @@ pub(crate) struct Opens(OwnedFd);
 impl Opens {
     pub(crate) fn of(case: &Case, slug: &str) -> Result<Self> {
         let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        inotify::add_watch(&watch, case.dir(slug), WatchFlags::OPEN)?;
+        // Equal events that follow each other are told as one: with the closes between them, opens are not.
+        let what = WatchFlags::OPEN | WatchFlags::CLOSE_WRITE;
+        inotify::add_watch(&watch, case.dir(slug), what)?;
         Ok(Self(watch))
     }
 
@@ -27,6 +29,10 @@ impl Opens {
         let mut seen = Vec::new();
         loop {
             match events.next() {
+                Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
+                    return Err("more opens than the kernel keeps".into());
+                }
+                Ok(event) if !event.events().contains(ReadFlags::OPEN) => {}
                 Ok(event) => {
                     let name = event.file_name().map(|name| name.to_string_lossy());
                     seen.extend(

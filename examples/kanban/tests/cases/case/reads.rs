@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
-use super::{Case, Daemon, Result};
+use super::{Case, Daemon, Result, compile};
 
 /// What the daemon reads of one board's main file, and whether it is spoilt on the way.
 pub(crate) struct Reads {
@@ -16,30 +15,20 @@ pub(crate) struct Reads {
 // ===== impl Reads =====
 
 impl Reads {
-    /// For this board's file. Compiles the library; the workspace needs a C compiler anyway.
+    /// For this board's file.
     pub(crate) fn of(case: &Case, slug: &str) -> Result<Self> {
         let dir = case.house.beside("reads");
         fs::create_dir_all(&dir)?;
-        let (source, library) = (dir.join("reads.c"), dir.join("reads.so"));
-        fs::write(&source, include_str!("reads.c"))?;
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-        let status = Command::new(&compiler)
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&library, &source])
-            .status()
-            .map_err(|error| {
-                format!("a C compiler is needed (apt-get install gcc): {compiler}: {error}")
-            })?;
-        if !status.success() {
-            return Err(format!("`{compiler}` could not compile {}", source.display()).into());
-        }
+        let library = compile(&dir, "reads", include_str!("reads.c"))?;
         let file = fs::canonicalize(case.file(slug))?;
         Ok(Self { dir, library, file })
     }
 
-    /// The daemon's very next read of a page is spoilt.
-    pub(crate) fn spoil_one(&self) -> Result {
-        Ok(fs::write(self.dir.join("once"), "")?)
+    /// The daemon's next read of the page that begins here is spoilt.
+    pub(crate) fn spoil_one(&self, at: usize) -> Result {
+        let once = self.dir.join("once");
+        fs::write(once.with_extension("new"), at.to_string())?;
+        Ok(fs::rename(once.with_extension("new"), once)?)
     }
 
     /// Whether that has happened.

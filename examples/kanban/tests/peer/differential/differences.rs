@@ -138,9 +138,23 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     Difference {
         name: "bad-rows",
         peer: "ends the tick at a row that it cannot use",
-        ours: "leaves the row out and counts it as `bad_row`, or as `unassigned` when its assignee is blank",
+        ours: "leaves the row out and counts it as `bad_row`, or as `unassigned` when its assignee is blank; a ready one is blocked",
         why: "one row must not stop a board",
         shown: By("one_bad_row_costs_the_others_nothing"),
+    },
+    Difference {
+        name: "bad-skills",
+        peer: "starts a task whose skills are no JSON array of names without any, and one without a title",
+        ours: "blocks it and says why (decision 24)",
+        why: "its worker would do something else than was asked for",
+        shown: By("a_ready_row_that_tells_its_worker_nothing_is_blocked"),
+    },
+    Difference {
+        name: "unknown-assignee-told",
+        peer: "leaves no trace of a task whose assignee has no profile",
+        ours: "writes one `respawn_guarded` with the reason `unknown_assignee`",
+        why: "whoever looks at the task sees why it waits",
+        shown: Drawn(explain::unknown_assignee_told),
     },
     Difference {
         name: "text-times",

@@ -176,3 +176,17 @@ pub(super) fn gone_not_signalled(case: &Case<'_>, peers: &mut Seen) -> bool {
     }
     changed
 }
+
+pub(super) fn unknown_assignee_told(case: &Case<'_>, peers: &mut Seen) -> bool {
+    let reason = "unknown_assignee";
+    let mut ours = case.ours.events.iter();
+    let told = ours
+        .find(|event| event["kind"] == "respawn_guarded" && event["payload"]["reason"] == reason);
+    match told {
+        Some(event) if !guarded(peers, reason) => {
+            peers.events.push(event.clone());
+            true
+        }
+        _ => false,
+    }
+}

@@ -146,6 +146,20 @@ fn one_bad_row_costs_the_others_nothing() -> Result {
 }
 
 #[test]
+fn a_ready_row_that_tells_its_worker_nothing_is_blocked() -> Result {
+    let sql = "UPDATE tasks SET skills = '[cooking' WHERE id = 't_00000001'";
+    let (both, _) = scene("", json!({}), &tasks("ready", 2), sql)?;
+    assert!(
+        both.peers.claimed.contains(&"t_00000001".to_owned()),
+        "{both:?}"
+    );
+    assert_eq!(both.ours.claimed, ["t_00000002"]);
+    let ours = &both.ours.tasks["t_00000001"];
+    assert_eq!((ours.status(), ours.kinds()), ("blocked", vec!["blocked"]));
+    Ok(())
+}
+
+#[test]
 fn a_claim_whose_end_is_written_as_text_ends() -> Result {
     let sql = "UPDATE tasks SET claim_expires = '2001-02-03T04:05:06Z'";
     let (both, _) = scene("", json!({}), &running(1), sql)?;

@@ -22,8 +22,13 @@ mod cases {
     pub(crate) mod case;
 
     // The cases.
+    mod damage;
+    mod failing;
+    mod flips;
     mod logs;
     mod quarantine;
+    mod quiet;
+    mod repair;
     mod serving;
     mod status;
     mod workers;

@@ -14,7 +14,8 @@ pub(crate) fn advice(failure: &BoardFailure) -> String {
             format!("restore a backup, or add what is missing ({missing})")
         }
         (Class::SchemaDrift, None) => "restore a backup".to_owned(),
-        _ => "restore a backup, or recover what it holds with `sqlite3 DB .recover`".to_owned(),
+        // How is a part of the reason, which `status` shows too.
+        _ => "mend or replace it".to_owned(),
     }
 }
 
@@ -38,6 +39,6 @@ mod tests {
         let emptied = advice(&failure(Class::Emptied, None));
         assert!(emptied.contains("delete the file"), "{emptied}");
         let corrupt = advice(&failure(Class::Corrupt, None));
-        assert!(corrupt.contains(".recover"), "{corrupt}");
+        assert!(corrupt.contains("replace it"), "{corrupt}");
     }
 }

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Refused,
     /// The board's schema lacks something; the text names it.
     Drift,
+    /// The board's file is damaged, and an independent look has confirmed it.
+    Damaged,
     /// SQLite reported an error on a board.
     Sqlite,
     /// The operating system refused something.

@@ -18,6 +18,7 @@ mod decide;
 mod discover;
 mod dispatcher;
 mod error;
+mod evidence;
 mod lanes;
 mod ledger;
 mod levers;
@@ -48,7 +49,9 @@ pub use crate::board::{
     RepairKey, Run, Specify, Store, Summary, Work, Workspace, repair,
 };
 pub use crate::clock::Clock;
-pub use crate::config::{Breaker, Config, Quarantine, Repair, Scope, Throttle, Worker};
+pub use crate::config::{
+    Breaker, Check, Config, Evidence, Quarantine, Repair, Scope, Throttle, Worker,
+};
 pub use crate::decide::{Decision, Reason, Why, decide, explain};
 pub use crate::discover::discover;
 pub use crate::dispatcher::{Builder, Dispatcher};

@@ -23,8 +23,13 @@ mod cases {
 
     // The cases.
     mod arithmetic;
+    mod damage;
+    mod failing;
+    mod flips;
     mod logs;
     mod quarantine;
+    mod quiet;
+    mod repair;
     mod serving;
     mod status;
     mod workers;

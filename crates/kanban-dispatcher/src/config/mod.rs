@@ -1,6 +1,7 @@
 //! Every knob, its default, and what values it takes.
 
 mod breaker;
+mod care;
 mod machine;
 mod value;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use self::breaker::Breaker;
+pub use self::care::{Check, Evidence};
 
 use crate::error::{Error, ErrorKind};
 
@@ -92,6 +94,10 @@ pub struct Config {
     pub quarantine: Quarantine,
     /// How drifted boards are repaired.
     pub repair: Repair,
+    /// When healthy boards are looked through.
+    pub check: Check,
+    /// What is kept of damaged files.
+    pub evidence: Evidence,
     /// When a whole board rests.
     pub breaker: Breaker,
     /// How workers are started and ended.
@@ -132,6 +138,9 @@ pub struct Repair {
     pub scope: Scope,
     /// How often one unchanged damage is attempted over all restarts.
     pub attempts_max: NonZeroU32,
+    /// Seconds after which a repair is cut; it has failed then.
+    #[serde(deserialize_with = "value::interval")]
+    pub deadline_seconds: Duration,
 }
 
 /// What "once" means for a repair.
@@ -191,6 +200,8 @@ impl Default for Config {
             throttle: Throttle::default(),
             quarantine: Quarantine::default(),
             repair: Repair::default(),
+            check: Check::default(),
+            evidence: Evidence::default(),
             breaker: Breaker::default(),
             worker: Worker::default(),
         }
@@ -220,6 +231,7 @@ impl Default for Repair {
         Self {
             scope: Scope::Drift,
             attempts_max: nonzero(3),
+            deadline_seconds: Duration::from_secs(60),
         }
     }
 }

@@ -248,6 +248,7 @@ impl Dispatcher {
         let keep_others = only.is_some() || self.site.root.only().is_some();
         if only.is_none() {
             self.ticks += 1;
+            tracing::debug!(tick = self.ticks, "pass over all boards ended");
             self.usage.look();
             self.usage.log = self.site.resilience.log_counts();
         }

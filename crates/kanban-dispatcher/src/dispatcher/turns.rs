@@ -48,6 +48,9 @@ impl Dispatcher {
         let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
         tick.pauses = Arc::clone(&self.pauses);
         tick.number = self.ticks + u64::from(!is_early);
+        if !is_second {
+            tick.share_checks(boards.len());
+        }
         let tick = Arc::new(tick);
         self.meet(boards, &tick);
         // Another board is first each time, so that one that hangs does not always hold up the same ones.

@@ -1,24 +1,23 @@
-//! Mending: the one repair of a drifted schema, and the second opinion on damage.
+//! Mending: the one repair of a drifted schema, and what every repair has to ask first.
 
-use error_classify::quick_check;
-use once_per_key_repair::Turn;
+use once_per_key_repair::{Permit, Turn};
 
 use super::Tick;
 use super::state::BoardState;
-use crate::board::{Drift, RepairKey, drift, init_lock, open_read_only, repair};
+use crate::board::{self, Drift, RepairKey, drift, init_lock, repair};
 use crate::config::Scope;
 use crate::error::{Error, ErrorKind};
+use crate::lock::FileLock;
 use crate::resilience::{self, Reaction};
-use crate::root::Board;
 
 /// What came of a drift that was found.
 #[derive(Debug)]
 pub(super) enum Mended {
-    /// The schema is complete; what was made.
+    /// What was wrong is made good; what was made.
     Repaired(Vec<String>),
-    /// The schema lacks nothing of the format: what the error misses is somebody else's.
-    NotDrift,
-    /// The one turn for this drift is over.
+    /// A look at the file does not confirm what the error says.
+    NotNeeded,
+    /// The one turn for it is over.
     Spent,
 }
 
@@ -31,15 +30,77 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
     // Confirmed on the schema itself: an error's text is only a hint.
     let lacks = drift(state.open_unchecked(tick)?)?;
     if lacks.is_empty() {
-        return Ok(Mended::NotDrift);
+        return Ok(Mended::NotNeeded);
     }
     let missing = Drift::list(&lacks);
+    let Some(turn) = enter(tick, state, &missing, || Error::drift(&lacks))? else {
+        return Ok(Mended::Spent);
+    };
+    let limit = tick.config.repair.deadline_seconds;
+    state.repair_attempts += 1;
+    let db = state.open_unchecked(tick)?;
+    let cut = board::limit(db, &site.clock, limit)?;
+    let result = turn.permit.run(|token| {
+        tracing::debug!(board = %token.key().slug, %missing, "repair begins");
+        repair(token, db, tick.now)
+    });
+    board::lift(db)?;
+    drop(turn.lock);
+    match result {
+        Ok(made) => {
+            site.ledger.forget_repair(&turn.key.slug, &missing);
+            let made: Vec<String> = made.iter().map(ToString::to_string).collect();
+            if made.is_empty() {
+                // Another program was at it, and had only just begun the board: that was no repair.
+                state.repair_attempts -= 1;
+            } else {
+                tracing::info!(board = %turn.key.slug, repaired = %made.join(", "), "board repaired");
+            }
+            Ok(Mended::Repaired(made))
+        }
+        Err(_) if cut.happened() => {
+            let what = format!("its repair was cut after {limit:?}");
+            Err(Error::drift(&lacks).note(what))
+        }
+        Err(error) => {
+            let verdict = resilience::classify(&state.board, &error);
+            if resilience::is_in_the_way(verdict.class()) {
+                give_back(tick, state, &turn.key, &missing);
+                return Err(error);
+            }
+            match resilience::reaction(&verdict) {
+                Reaction::Hold | Reaction::Repair => Err(error),
+                // The content or the schema refuses it, and would again: still drift, with the reason behind it.
+                Reaction::Leave | Reaction::Reopen => Err(Error::drift(&lacks).because(error)),
+            }
+        }
+    }
+}
+
+/// One turn to repair, and the lock under which it is done.
+pub(super) struct RepairTurn<'g> {
+    pub(super) key: RepairKey,
+    pub(super) permit: Permit<'g, RepairKey>,
+    pub(super) lock: FileLock,
+}
+
+/// Asks for the one turn to repair what is `missing`; `None` when it is over.
+///
+/// # Errors
+/// `failure` once so many repairs have failed over all restarts; or that somebody is at it now.
+pub(super) fn enter<'t>(
+    tick: &'t Tick,
+    state: &BoardState,
+    missing: &str,
+    failure: impl FnOnce() -> Error,
+) -> Result<Option<RepairTurn<'t>>, Error> {
+    let site = &*tick.site;
     let slug = state.board.slug().clone();
     let key = match tick.config.repair.scope {
         Scope::Drift => RepairKey {
             slug,
             file: state.file_id(),
-            missing: missing.clone(),
+            missing: missing.to_owned(),
         },
         Scope::Board => RepairKey {
             slug,
@@ -53,7 +114,7 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
         .retain(|other| other.slug != key.slug || other.file == key.file);
     let permit = match site.resilience.gate.enter(&key) {
         Turn::Yours(permit) => permit,
-        Turn::Spent(_) => return Ok(Mended::Spent),
+        Turn::Spent(_) => return Ok(None),
         Turn::InFlight(_) => return Err(busy("another thread repairs it")),
     };
     let lock = match init_lock(&state.board, tick.config.busy_timeout_ms) {
@@ -65,56 +126,20 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
     };
     let attempts = site
         .ledger
-        .count_repair(&key.slug, &missing, &state.stamp_text());
+        .count_repair(&key.slug, missing, &state.stamp_text());
     if attempts > i64::from(tick.config.repair.attempts_max.get()) {
-        site.ledger.refund_repair(&key.slug, &missing);
+        site.ledger.refund_repair(&key.slug, missing);
         permit.forfeit();
-        return Err(
-            Error::drift(&lacks).note(format!("{} repairs of it have failed", attempts - 1))
-        );
+        return Err(failure().note(format!("{} repairs of it have failed", attempts - 1)));
     }
-    let db = state.open_unchecked(tick)?;
-    let result = permit.run(|token| repair(token, db, tick.now));
-    drop(lock);
-    match result {
-        Ok(made) => {
-            site.ledger.forget_repair(&key.slug, &missing);
-            let made: Vec<String> = made.iter().map(ToString::to_string).collect();
-            // Nothing is made where another program was at it, and had only just begun the board: that was no repair.
-            if !made.is_empty() {
-                state.repair_attempts += 1;
-                tracing::info!(board = %key.slug, repaired = %made.join(", "), "board repaired");
-            }
-            Ok(Mended::Repaired(made))
-        }
-        Err(error) => {
-            let verdict = resilience::classify(&state.board, &error);
-            if resilience::is_in_the_way(verdict.class()) {
-                // A lock, a full disk: that was no attempt.
-                site.ledger.refund_repair(&key.slug, &missing);
-                let _ = site.resilience.gate.rearm(&key);
-                return Err(error);
-            }
-            state.repair_attempts += 1;
-            match resilience::reaction(&verdict) {
-                Reaction::Hold | Reaction::Repair => Err(error),
-                // The content or the schema refuses it, and would again: still drift, with the reason behind it.
-                Reaction::Leave | Reaction::Reopen => Err(Error::drift(&lacks).because(error)),
-            }
-        }
-    }
+    Ok(Some(RepairTurn { key, permit, lock }))
 }
 
-/// Whether an independent, read-only look at the file confirms that it is damaged.
-pub(super) fn is_damaged(board: &Board) -> bool {
-    let look = || -> rusqlite::Result<Option<String>> { quick_check(&open_read_only(board.db())?) };
-    match look() {
-        Ok(damage) => damage.is_some(),
-        Err(error) => {
-            let error = Error::from(error);
-            resilience::reaction(&resilience::classify(board, &error)) == Reaction::Hold
-        }
-    }
+/// A lock, a full disk: that was no attempt.
+pub(super) fn give_back(tick: &Tick, state: &mut BoardState, key: &RepairKey, missing: &str) {
+    state.repair_attempts -= 1;
+    tick.site.ledger.refund_repair(&key.slug, missing);
+    let _ = tick.site.resilience.gate.rearm(key);
 }
 
 fn busy(why: &str) -> Error {

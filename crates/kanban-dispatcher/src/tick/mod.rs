@@ -3,6 +3,7 @@
 pub(crate) mod caution;
 pub(crate) mod cautious;
 mod claims;
+mod damage;
 mod mend;
 pub(crate) mod outcome;
 pub(crate) mod state;
@@ -11,6 +12,7 @@ mod workers;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use self::workers::Scene;
 use crate::board::{apply_while, note_told, observe};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ledger::levers::Pauses;
 use crate::lock::FileLock;
 use crate::report::{BoardReport, Outcome};
@@ -66,6 +68,8 @@ pub(crate) struct Tick {
     no_git: OnceLock<Option<Trouble>>,
     /// The ledger was there when the tick began.
     pub(crate) needs_ledger: bool,
+    /// How many more boards may be looked through in this tick.
+    pub(crate) checks: AtomicUsize,
 }
 
 impl Tick {
@@ -78,6 +82,7 @@ impl Tick {
             no_git: OnceLock::new(),
             pauses: Arc::default(),
             needs_ledger: site.ledger.is_needed(),
+            checks: AtomicUsize::new(0),
             site,
             config,
             wake,
@@ -158,6 +163,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
         // Not even opened: SQLite would delete a log that lies beside it, which may be all that is left.
         state.close(site);
         Err(Error::emptied(state.board.db()))
+    } else if damage::is_check_due(tick, state) {
+        damage::check(tick, state).and_then(|()| visit(tick, state, &mut report))
     } else {
         visit(tick, state, &mut report)
     };
@@ -168,7 +175,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                 state.close(site);
                 result = visit(tick, state, &mut report);
             }
-            Reaction::Repair => match mend::repair_schema(tick, state) {
+            Reaction::Repair | Reaction::Hold => match mend(tick, state, error) {
                 Ok(Mended::Repaired(made)) => {
                     report.repaired = made;
                     // The repair wrote: what follows is judged by the file as it left it.
@@ -176,10 +183,10 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                     attempt.restamp(before);
                     result = visit(tick, state, &mut report);
                 }
-                Ok(Mended::NotDrift | Mended::Spent) => {}
+                Ok(Mended::NotNeeded | Mended::Spent) => {}
                 Err(error) => result = Err(error),
             },
-            Reaction::Hold | Reaction::Leave => {}
+            Reaction::Leave => {}
         }
     }
     drop(lock);
@@ -214,11 +221,21 @@ fn is_damage(state: &BoardState, error: &Error) -> bool {
     resilience::classify(&state.board, error).class() == Class::Corrupt
 }
 
-/// Whether a failure puts its board on hold. Damage is confirmed on an independent connection first.
+/// The one repair that an error may lead to.
+fn mend(tick: &Tick, state: &mut BoardState, error: &Error) -> Result<Mended, Error> {
+    let verdict = resilience::classify(&state.board, error);
+    match (resilience::reaction(&verdict), verdict.class()) {
+        (Reaction::Repair, _) => mend::repair_schema(tick, state),
+        (_, Class::Corrupt) => damage::repair(tick, state, error),
+        _ => Ok(Mended::NotNeeded),
+    }
+}
+
+/// Whether a failure puts its board on hold. Damage does when it is confirmed; the next tick asks again about what is not.
 fn is_hold(state: &BoardState, error: &Error) -> bool {
     let verdict = resilience::classify(&state.board, error);
     match resilience::reaction(&verdict) {
-        Reaction::Hold if verdict.class() == Class::Corrupt => mend::is_damaged(&state.board),
+        Reaction::Hold if verdict.class() == Class::Corrupt => error.kind() == ErrorKind::Damaged,
         // A repair that was allowed has been tried by now.
         Reaction::Hold | Reaction::Repair => true,
         Reaction::Reopen | Reaction::Leave => false,

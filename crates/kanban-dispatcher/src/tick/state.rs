@@ -13,6 +13,7 @@ use super::Tick;
 use super::caution::Caution;
 use crate::board::{drift, open_existing};
 use crate::error::Error;
+use crate::evidence::Copy;
 use crate::ledger::whose::{Found, Whose};
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
@@ -38,6 +39,10 @@ pub(crate) struct BoardState {
     /// Since when another program has held the tick lock (monotonic).
     pub(crate) locked_since: Option<Duration>,
     pub(crate) caution: Caution,
+    /// The newest copy of its damage, and the files' stamp then.
+    pub(crate) evidence: Option<(String, Copy)>,
+    /// When the whole file is to be looked through next (monotonic).
+    pub(crate) next_check: Option<Duration>,
     /// What another program does that endangers its content.
     pub(crate) risk: Option<String>,
     /// Places for new workers in the turn under way.
@@ -89,6 +94,8 @@ impl BoardState {
             last_known: LastKnown::default(),
             locked_since: None,
             caution: Caution::default(),
+            evidence: None,
+            next_check: None,
             risk: None,
             room: 0,
             waits: 0,
@@ -151,6 +158,17 @@ impl BoardState {
     /// Whether the files have changed since the last turn.
     pub(crate) fn has_changed(&self) -> bool {
         self.settled != Some(self.ageless())
+    }
+
+    /// Whether its database is the same file as after the last turn, and shorter. A plain tick may never meet what is missing.
+    pub(crate) fn has_shrunk(&self) -> bool {
+        let before = self.settled.map(|stamp| stamp.main);
+        match (before, self.observe().main) {
+            (Some(FileState::Present(before)), FileState::Present(now)) => {
+                before.ino == now.ino && now.len < before.len
+            }
+            _ => false,
+        }
     }
 
     /// Which file is at the board's path now; zeros for none.

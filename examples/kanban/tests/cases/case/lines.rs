@@ -55,6 +55,12 @@ impl Line {
         Ok(text.parse()?)
     }
 
+    /// The number of the pass over all boards whose end this line tells.
+    pub(crate) fn pass(&self) -> Option<u64> {
+        let is_end = self.message() == "pass over all boards ended";
+        is_end.then(|| self.number("tick"))
+    }
+
     /// How many workers this turn started.
     pub(crate) fn started(&self) -> u64 {
         self.number("started")

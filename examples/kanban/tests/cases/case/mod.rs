@@ -1,5 +1,6 @@
 //! One case: an installation with ten boards, the daemon on it, and what it says.
 
+mod faults;
 mod files;
 mod invariants;
 mod library;
@@ -310,6 +311,35 @@ impl Case {
         })?;
         self.base = Some(self.usage()?);
         Ok(())
+    }
+
+    /// Starts it with a line at the end of each pass over all boards; see [`passes`](Self::passes).
+    pub(crate) fn start_telling_passes(&mut self) -> Result {
+        let debug = [("KANBAN_LOG", "debug")];
+        let args = ["run", "--log-format", "json"];
+        let daemon = Daemon::start_with(&self.house, &debug, &args)?;
+        self.begin(daemon)
+    }
+
+    /// How many passes over all boards have ended. The next one may have begun; the one after that has not.
+    pub(crate) fn passes(&self) -> Result<u64> {
+        let lines = self.lines()?;
+        let last = lines.iter().rev().find_map(Line::pass);
+        last.ok_or_else(|| "no pass has ended".into())
+    }
+
+    /// Waits for a line about this board that contains these words, which must come before the pass with this number ends.
+    #[track_caller]
+    pub(crate) fn line_before(&self, slug: &str, words: &str, pass: u64) -> Result<Line> {
+        self.line(slug, words)?;
+        let lines = self.lines()?;
+        let is_it = |line: &&Line| line.board() == Some(slug) && line.message().contains(words);
+        let found = lines
+            .iter()
+            .take_while(|line| line.pass() != Some(pass))
+            .find(is_it);
+        let found = found.cloned();
+        found.ok_or_else(|| format!("later than pass {pass}: {lines:#?}").into())
     }
 
     pub(crate) fn daemon(&self) -> Result<&Daemon> {

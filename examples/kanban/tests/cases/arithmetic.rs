@@ -10,8 +10,9 @@ use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
+use torture::wall::WallClock;
 
-use super::case::{Case, DONE, Daemon, FAULTY, Line, Opens, Result, compile};
+use super::case::{Case, DONE, Daemon, FAULTY, Line, Opens, Result};
 
 const STEPS: u32 = 40;
 
@@ -59,29 +60,17 @@ fn damages(case: &Case) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Starts the daemon under a wall clock that can be set.
-fn start(case: &mut Case) -> Result {
-    let dir = case.house.beside("wall");
-    fs::create_dir_all(&dir)?;
-    let source = include_str!("../../../../crates/torture/src/chaos/wall.c");
-    let library = compile(&dir, "wall", source)?;
-    set_clock(case, 0)?;
+fn start(case: &mut Case) -> Result<WallClock> {
+    let clock = WallClock::new(&case.house.beside(""))?;
     let mut command = case.house.command(&["run", "--log-format", "json"]);
-    command
-        .env("LD_PRELOAD", library)
-        .env("CLOCK_OFFSET", dir.join("offset"));
+    clock.rule(&mut command);
     let daemon = Daemon::spawn(&case.house, &mut command)?;
-    case.begin(daemon)
-}
-
-/// So many seconds from the machine's.
-fn set_clock(case: &Case, seconds: i64) -> Result {
-    let offset = case.house.beside("wall/offset");
-    fs::write(offset.with_extension("new"), seconds.to_string())?;
-    Ok(fs::rename(offset.with_extension("new"), offset)?)
+    case.begin(daemon)?;
+    Ok(clock)
 }
 
 /// One thing that happens.
-fn step(case: &Case, damages: &[Vec<u8>], draw: impl Fn(u64) -> u64) -> Result {
+fn step(case: &Case, clock: &WallClock, damages: &[Vec<u8>], draw: impl Fn(u64) -> u64) -> Result {
     match draw(6) {
         0 | 1 => {
             let at = usize::try_from(draw(damages.len() as u64))?;
@@ -95,7 +84,7 @@ fn step(case: &Case, damages: &[Vec<u8>], draw: impl Fn(u64) -> u64) -> Result {
         3 => {
             case.house.ok(&["release", SPOILT])?;
         }
-        4 => set_clock(case, i64::try_from(draw(200_000))? - 100_000)?,
+        4 => clock.set(i64::try_from(draw(200_000))? - 100_000)?,
         _ => {
             // In between two looks, so that no turn of it is under way.
             let away = case.house.beside("away");
@@ -158,7 +147,7 @@ case! {
              CREATE TABLE other (id); COMMIT",
         )?;
         let mut turns = Turns::of(case)?;
-        start(case)?;
+        let clock = start(case)?;
         for n in 0..STEPS {
             let drawn = Cell::new(0_u32);
             let draw = |below: u64| {
@@ -167,12 +156,11 @@ case! {
                 (seed, n, drawn.get()).hash(&mut hasher);
                 hasher.finish() % below
             };
-            step(case, &damages, draw)?;
+            step(case, &clock, &damages, draw)?;
             turns.count()?;
         }
         let lines = case.stop()?;
         turns.count()?;
-        for line in &lines { if line.board() == Some(MOVED) { eprintln!("{} {} {} {}", line.level(), line.at()?, line.suppressed(), &line.message()[..30.min(line.message().len())]); } }
         for (slug, (_, failures)) in turns.0 {
             let (logged, held_back) = told(&lines, slug);
             assert_eq!(failures, logged + held_back, "{slug}: {logged} lines, {held_back} held back, seed {seed}");

@@ -238,7 +238,7 @@ case! {
 
 case! {
     c38_a_new_board_under_the_name_of_a_held_one_starts_clean,
-    injects: "a board that is damaged for three probes, removed, and made anew under its name",
+    injects: "a board that is damaged for three probes, paused, removed, and made anew under its name",
     holds: "nothing of the old one in status, its task starts within 2 ticks, its first failure waits B",
     |case| {
         tell_all(case)?;
@@ -246,6 +246,7 @@ case! {
         case.damage(FAULTY)?;
         holds(case, 3)?;
         case.state(FAULTY, "held")?;
+        case.house.ok(&["pause", FAULTY])?;
         fs::remove_dir_all(case.dir(FAULTY))?;
         case.line(FAULTY, "board was removed")?;
         let before = holds(case, 3)?.len();

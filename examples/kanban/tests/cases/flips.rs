@@ -120,6 +120,26 @@ case! {
     }
 }
 
+case! {
+    c14_an_index_that_points_into_its_table_takes_no_row_along,
+    injects: "an index page whose first child is a page of the table",
+    holds: "the index is rebuilt without a look at its old pages; every row is there",
+    |case| {
+        fill(case)?;
+        case.settings(super::case::DONE, "", "[check]\ninterval_seconds = 0.5")?;
+        let start = offset(case, &Page("idx_events_task", "internal", 0))?;
+        let leaf = offset(case, &Page("task_events", "leaf", 0))? / 4096 + 1;
+        let file = fs::read(case.file(FAULTY))?;
+        // Behind the header of twelve bytes is where the first cell is, which begins with its child.
+        let cell = usize::from(u16::from_be_bytes(file[start + 12..start + 14].try_into()?));
+        let child = u32::try_from(leaf)?.to_be_bytes();
+        case.overwrite(FAULTY, start as u64 / 4096 + 1, cell as u64, &child)?;
+        let before = case.bytes(FAULTY)?;
+        case.start_unwell()?;
+        judge(case, FAULTY, Repaired, &before)
+    }
+}
+
 fn judge(case: &Case, slug: &str, verdict: Verdict, before: &[Vec<u8>; 2]) -> Result {
     match verdict {
         Held => {

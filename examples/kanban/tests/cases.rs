@@ -23,14 +23,18 @@ mod cases {
 
     // The cases.
     mod arithmetic;
+    mod classes;
     mod damage;
+    mod ends;
     mod failing;
     mod flips;
     mod logs;
     mod quarantine;
     mod quiet;
+    mod refused;
     mod repair;
     mod serving;
     mod status;
+    mod versions;
     mod workers;
 }

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Drift,
     /// The board's file is damaged, and an independent look has confirmed it.
     Damaged,
+    /// The board's schema is newer than this program; the text names both versions.
+    Newer,
     /// SQLite reported an error on a board.
     Sqlite,
     /// The operating system refused something.
@@ -84,6 +86,15 @@ impl Error {
             db.display()
         );
         Self::new(ErrorKind::Drift, what)
+    }
+
+    /// The file's schema is of a later version than this program knows.
+    pub(crate) fn newer(found: i64, known: i64) -> Self {
+        let what = format!(
+            "use the board: its schema has version {found} (user_version), and this program knows version {known}; \
+             use a newer program"
+        );
+        Self::new(ErrorKind::Newer, what)
     }
 
     /// The same error, with more said about it.
@@ -176,6 +187,7 @@ impl Classify for Error {
                     None => verdict,
                 })
             }
+            ErrorKind::Newer => Some(Verdict::new(Class::Unsupported, Remedy::ExternalFix)),
             // What stands behind it knows better.
             _ => None,
         }

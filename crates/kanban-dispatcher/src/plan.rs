@@ -4,7 +4,7 @@ use fingerprint_quarantine::SqliteStamp;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use crate::board::{Drift, drift, observe, open_read_only};
+use crate::board::{Drift, drift, observe, open_read_only, refuse_newer};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decide::{Decision, decide};
@@ -173,6 +173,7 @@ enum Look {
 fn look(onlooker: &Onlooker, config: &Config, board: &Board) -> Result<Look, Error> {
     let db: Connection = open_read_only(board.db())?;
     db.busy_timeout(config.busy_timeout_ms)?;
+    refuse_newer(&db)?;
     let lacks = drift(&db)?;
     if !lacks.is_empty() {
         return Ok(Look::Lacks(lacks));

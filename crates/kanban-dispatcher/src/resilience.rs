@@ -262,7 +262,10 @@ pub(crate) fn reaction(verdict: &Verdict<'_>) -> Reaction {
 
 /// Classes that nothing but a change of the file ends.
 fn is_held(class: Class) -> bool {
-    matches!(class, Class::Corrupt | Class::Emptied | Class::SchemaDrift)
+    matches!(
+        class,
+        Class::Corrupt | Class::Emptied | Class::SchemaDrift | Class::Unsupported
+    )
 }
 
 /// Classes in which something outside of the board stops an attempt that may succeed as soon as it is gone.
@@ -299,3 +302,6 @@ pub(crate) fn failure(error: &Error, verdict: &Verdict<'_>) -> BoardFailure {
         missing: verdict.missing().map(ToString::to_string),
     }
 }
+
+#[cfg(test)]
+mod tests;

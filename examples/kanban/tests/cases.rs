@@ -23,14 +23,19 @@ mod cases {
 
     // The cases.
     mod arithmetic;
+    mod classes;
     mod damage;
+    mod ends;
     mod failing;
     mod flips;
     mod logs;
     mod quarantine;
     mod quiet;
+    mod refused;
     mod repair;
     mod serving;
     mod status;
+    mod surroundings;
+    mod versions;
     mod workers;
 }

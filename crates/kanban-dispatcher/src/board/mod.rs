@@ -19,6 +19,7 @@ mod schema;
 mod store;
 mod value;
 mod verbs;
+mod version;
 mod work;
 
 pub(crate) use apply::{Applied, apply, apply_while};
@@ -32,6 +33,7 @@ pub(crate) use refund::refund;
 pub(crate) use reindex::{Left, rebuild_indexes};
 pub(crate) use schema::drift;
 pub(crate) use store::init_lock;
+pub(crate) use version::refuse_newer;
 pub(crate) use work::{Started, record_started};
 
 pub use query::{Comment, Detail, Event, Run, Summary};

@@ -4,6 +4,7 @@ use once_per_key_repair::Token;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::schema::{self, BASE_INDEXES, Drift, LATE_INDEXES, TABLES, Table};
+use super::version::refuse_newer;
 use crate::error::Error;
 use crate::root::Slug;
 
@@ -99,6 +100,8 @@ fn migrate(db: &mut Connection, start: Start, now: i64) -> Result<Vec<Drift>, Er
     db.pragma_update(None, "cache_spill", false)?;
     // IMMEDIATE: of several processes that open one old board, one migrates and the others find it done.
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another program may have brought it to a later version meanwhile.
+    refuse_newer(&tx)?;
     let lacks = schema::drift(&tx)?;
     if lacks.is_empty() {
         return Ok(lacks);

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::open::{open_existing, open_or_create};
 use super::repair::{RepairKey, create, repair};
 use super::schema::{self, Drift};
+use super::version::refuse_newer;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::lock::FileLock;
@@ -47,7 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none; [`ErrorKind::Drift`] when its schema lacks what no migration can add;
-    /// [`ErrorKind::Sqlite`] for anything the database reports.
+    /// [`ErrorKind::Newer`] when it is of a later version than this program knows; [`ErrorKind::Sqlite`] for anything the database reports.
     pub fn open(board: &Board, clock: &Clock) -> Result<Self, Error> {
         match std::fs::metadata(board.db()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_found(board)),
@@ -93,6 +94,7 @@ impl Store {
 
     fn checked(board: &Board, mut db: Connection, clock: &Clock) -> Result<Self, Error> {
         let slug = board.slug();
+        refuse_newer(&db).map_err(|error| error.on(slug))?;
         let drift = schema::drift(&db).map_err(|error| unusable(board, error))?;
         if !drift.is_empty() {
             // One opening, one attempt: a gate that lives as long as this call.

@@ -1,6 +1,7 @@
 //! The dispatcher: takes the root's lock, ticks every board on its lanes, waits, and ends without losing a count.
 
 mod builder;
+mod farewell;
 mod lead;
 mod levers;
 mod risks;
@@ -166,6 +167,7 @@ impl Dispatcher {
             }
             wake.wait(wait);
         }
+        self.look_once_more();
         self.shut_down();
     }
 

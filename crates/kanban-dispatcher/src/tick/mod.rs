@@ -202,6 +202,10 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
             report
         }
         Err(error) => {
+            if resilience::classify(&state.board, &error).class() == Class::ReadOnly {
+                // Opened when it could not be written, and so for good: the next turn opens it anew.
+                state.close(site);
+            }
             let held = is_hold(state, &error).then(|| {
                 state.close(site);
                 let hold = resilience::hold(&tick.config.quarantine);

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use super::Tick;
 use super::caution::Caution;
-use crate::board::{drift, open_existing};
+use crate::board::{drift, open_existing, refuse_newer};
 use crate::error::Error;
 use crate::evidence::Copy;
 use crate::ledger::whose::{Found, Whose};
@@ -179,13 +179,15 @@ impl BoardState {
     /// The board's connection, opened if need be, on a file whose schema is complete.
     ///
     /// # Errors
-    /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something.
+    /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something, and
+    /// [`ErrorKind::Newer`](crate::ErrorKind::Newer) when it is of a later version.
     pub(crate) fn open(
         &mut self,
         tick: &Tick,
     ) -> Result<(&mut Connection, &mut Refusals, &mut Caution), Error> {
         let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
         let db = self.open_unchecked(tick)?;
+        refuse_newer(db)?;
         // SQLite counts it up with every change of the schema, whoever makes it.
         let version: i64 = db.pragma_query_value(None, "schema_version", |row| row.get(0))?;
         if complete_at != Some(version) {

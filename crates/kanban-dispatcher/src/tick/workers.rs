@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 
 use error_classify::{Class, classify};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::caution::Caution;
 use super::state::Refusals;
@@ -289,7 +289,16 @@ fn commit_identities(
         }
     }
     let rows: Vec<Started> = waiting.iter().map(started).collect();
-    let lost = record_started(db, &rows, tick.now).inspect_err(|_| forget(&|_| true))?;
+    let lost = record_started(db, &rows, tick.now).inspect_err(|error| {
+        // A commit whose sync failed is in the log, and may come back with it. Then the board names processes that ended at their
+        // gate: they stay known as that, so that nobody is charged for them.
+        match error.sqlite_error_code() {
+            Some(ErrorCode::SystemIoFailure) => {
+                tick.site.workers.adopt(identities.clone(), None);
+            }
+            _ => forget(&|_| true),
+        }
+    })?;
     if !lost.is_empty() {
         forget(&|task| lost.iter().any(|lost| lost == task));
     }

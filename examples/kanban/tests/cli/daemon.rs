@@ -29,7 +29,7 @@ impl Daemon {
     }
 
     /// This command as it stands.
-    pub(super) fn spawn(house: &House, command: &mut Command) -> Result<Self> {
+    pub(crate) fn spawn(house: &House, command: &mut Command) -> Result<Self> {
         let named = tempfile::Builder::new()
             .prefix("said.")
             .append(true)

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Result;
+use super::{Result, W};
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -20,6 +20,18 @@ pub(super) fn parse(log: &str) -> Result<Vec<Line>> {
             Err(error) => Err(format!("{error}: {line}").into()),
         })
         .collect()
+}
+
+/// The failures among these lines of one board and class come at most once a window, and each later one has a count.
+#[track_caller]
+pub(crate) fn at_most_one_a_window(lines: &[Line]) -> Result {
+    let told: Vec<&Line> = lines.iter().filter(|line| line.is_above_info()).collect();
+    for pair in told.windows(2) {
+        assert!(pair[1].suppressed() > 0, "{pair:?}");
+        let apart = pair[0].at()?.duration_until(pair[1].at()?);
+        assert!(apart.unsigned_abs() >= W, "{pair:?}");
+    }
+    Ok(())
 }
 
 // ===== impl Line =====

@@ -1,5 +1,6 @@
 //! One case: an installation with ten boards, the daemon on it, and what it says.
 
+mod disks;
 mod faults;
 mod files;
 mod invariants;
@@ -11,6 +12,7 @@ mod report;
 mod soon;
 mod workers;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -20,8 +22,9 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 
+pub(crate) use self::disks::needs;
 pub(crate) use self::library::compile;
-pub(crate) use self::lines::Line;
+pub(crate) use self::lines::{Line, at_most_one_a_window};
 pub(crate) use self::opens::Opens;
 pub(crate) use self::reads::Reads;
 pub(crate) use self::report::run;
@@ -60,6 +63,8 @@ macro_rules! case {
 
 /// An installation with ten boards, and the daemon on it once it is started.
 pub(crate) struct Case {
+    /// Before the house, whose directories cannot be removed under them.
+    mounts: RefCell<Vec<disks::Mount>>,
     pub(crate) house: House,
     daemon: Option<Daemon>,
     /// What its process used when it first served.
@@ -89,6 +94,7 @@ impl Case {
     /// Ten boards and the quick settings; workers complete their task at once.
     fn new() -> Result<Self> {
         let mut case = Self {
+            mounts: RefCell::default(),
             house: House::new()?,
             daemon: None,
             base: None,

@@ -178,7 +178,6 @@ pub(super) fn furnish(db: &Connection) -> Result {
          CREATE TABLE recipes (id INTEGER PRIMARY KEY, name TEXT);
          INSERT INTO recipes VALUES (1, 'soup');
          INSERT INTO kanban_notify_subs (task_id, platform, chat_id, created_at) VALUES ('t_done', 'x', 'y', 1);
-         INSERT INTO task_attachments (task_id, filename, stored_path, created_at) VALUES ('t_done', 'f', '/f', 1);
-         PRAGMA user_version = 7;",
+         INSERT INTO task_attachments (task_id, filename, stored_path, created_at) VALUES ('t_done', 'f', '/f', 1);",
     )?)
 }

@@ -1,0 +1,22 @@
+//! The k-th read, write, sync or open of a tick fails, once and from then on, for k = 1, 2, 3 ...: SQLite's own method. And what the
+//! system refuses for real: descriptors.
+//!
+//! A few of each here. `KANBAN_FAULTS=all` makes it every single one, and `KANBAN_FAULTS_REPORT=FILE` has the table written there;
+//! `cargo xtask faults` sets both.
+
+// What the tests of the command line stand on; a part of it is used here.
+#[allow(dead_code)]
+#[path = "cli/daemon.rs"]
+mod daemon;
+#[allow(dead_code)]
+#[path = "cli/house.rs"]
+mod house;
+#[allow(dead_code)]
+#[path = "cli/said.rs"]
+mod said;
+
+mod faults {
+    mod scene;
+    mod series;
+    mod shim;
+}

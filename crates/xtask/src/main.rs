@@ -9,6 +9,7 @@
 mod bench;
 mod cases;
 mod ci;
+mod faults;
 mod features;
 mod msrv;
 mod old_sqlite;
@@ -35,6 +36,8 @@ Usage: cargo xtask CHORE
 
   cases [--write]
          the cases of production alone, and whether docs/reliability.md tells of each; --write has it tell
+  faults [--write]
+         each read, write, sync and open of a tick fails in turn, some minutes; --write puts the table into docs/reliability.md
 
   torture --seed N [--minutes M | --seconds S] [--peer] [--ungated] [--write]
          everything at once: writers, a nemesis and a checker; then the same with the peer's dispatcher, or ours without its
@@ -64,6 +67,8 @@ fn main() -> ExitCode {
         ["old-sqlite"] => old_sqlite::check(),
         ["cases"] => cases::run_all(false),
         ["cases", "--write"] => cases::run_all(true),
+        ["faults"] => faults::run_all(false),
+        ["faults", "--write"] => faults::run_all(true),
         ["old-sqlite", "--all"] => old_sqlite::check_all(),
         ["torture", words @ ..] => torture::run_one(words),
         ["-h" | "--help" | "help"] => {

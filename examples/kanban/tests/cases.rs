@@ -35,6 +35,7 @@ mod cases {
     mod repair;
     mod serving;
     mod status;
+    mod surroundings;
     mod versions;
     mod workers;
 }

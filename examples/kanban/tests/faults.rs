@@ -1,5 +1,4 @@
-//! The k-th read, write, sync or open of a tick fails, once and from then on, for k = 1, 2, 3 ...: SQLite's own method. And what the
-//! system refuses for real: descriptors.
+//! The k-th read, write, sync or open of a tick fails, once and from then on, for k = 1, 2, 3 ...: SQLite's own method.
 //!
 //! A few of each here. `KANBAN_FAULTS=all` makes it every single one, and `KANBAN_FAULTS_REPORT=FILE` has the table written there;
 //! `cargo xtask faults` sets both.

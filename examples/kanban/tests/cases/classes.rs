@@ -80,7 +80,7 @@ const SITUATIONS: [Situation; 9] = [
 // error-classify: LOCKED, BUSY_SNAPSHOT, FULL, READONLY, INTERRUPT and 522 in `files.rs`, CORRUPT_VTAB there too, PERM and PROTOCOL in
 // `rare.rs`, SCHEMA and constraints in `hooks.rs`, "duplicate column" and each message of code 1 in `golden.rs`, CANTOPEN by mode, mount
 // and descriptors in `refused.rs`. What each leads to here, bare and wrapped in two layers, is the table in `resilience/tests.rs` of
-// kanban-dispatcher. READONLY and CANTOPEN by mount and mode are C15, FULL is C16, 522 is C17; descriptors are in `faults.rs`.
+// kanban-dispatcher. READONLY and CANTOPEN by mount and mode are C15, FULL is C16, 522 is C17; EMFILE of an open is also in `faults.rs`.
 case! {
     c10_each_code_has_its_class_and_leads_to_what_the_table_says,
     injects: "nine boards: locked (5), no header (26), cut (11), empty, a directory in the file's place (14), a base table and a base column \

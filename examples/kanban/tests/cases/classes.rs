@@ -196,10 +196,13 @@ case! {
         let lines = case.lines_about(FAULTY)?;
         assert!(!lines.iter().any(|line| line.is_above_info()), "{lines:#?}");
         // Code 1, as a missing column has, and the word of damage: it fails the turn, and is no damage.
+        case.house.ok(&["pause", FAULTY])?;
+        case.let_ticks_pass(1)?;
         let id = case.add(FAULTY, "refused")?;
         case.db(FAULTY)?.execute_batch(&format!(
             "CREATE TRIGGER \"{id}\" BEFORE UPDATE ON tasks WHEN OLD.id = '{id}' BEGIN SELECT json('{MALFORMED}'); END",
         ))?;
+        case.house.ok(&["resume", FAULTY])?;
         let board = case.state(FAULTY, "failing")?;
         assert_eq!((&board["class"], &board["code"]), (&"unknown".into(), &1.into()), "{board}");
         assert_eq!(board["repair_attempts"], 0, "{board}");

@@ -528,6 +528,38 @@ fn an_end_that_cannot_be_recorded_does_not_keep_the_dispatcher_busy() -> Result 
     Ok(())
 }
 
+#[test]
+fn a_board_that_stays_locked_never_seems_to_work_while_others_have_news() -> Result {
+    let fleet = Fleet::new()?;
+    let id = &fleet.ready("locked", 1)?[0];
+    fleet.ready("busy", 0)?;
+    let mut dispatcher = fleet
+        .builder(|config| {
+            config.busy_timeout_ms = Duration::from_millis(1);
+            config.workers_max = std::num::NonZeroUsize::MIN;
+        })
+        .build();
+    let locked = other(&fleet, "locked", "BEGIN IMMEDIATE")?;
+    for _ in 0..6 {
+        // Whoever has news asks for every place there is.
+        fleet.sql("busy", "INSERT INTO task_comments (task_id, author, body, created_at) VALUES ('t_0', 'a', 'b', 1)")?;
+        let report = dispatcher.tick();
+        let part = fleet.part(&report, "locked")?;
+        assert_eq!(part.outcome, Outcome::Busy, "{part:?}");
+    }
+    let lines = fleet.lines_of("locked");
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.message.contains("works again")),
+        "{lines:#?}"
+    );
+    drop(locked);
+    dispatcher.tick();
+    assert_eq!(fleet.show("locked", id)?.task.status, "running");
+    Ok(())
+}
+
 /// What a thread has used of a processor, in ticks of 10 ms.
 fn cpu(stat: &Path) -> Result<u64> {
     let text = fs::read_to_string(stat)?;

@@ -33,6 +33,12 @@ pub(crate) fn apply(
     apply_while(db, transitions, claims, now, || true)
 }
 
+/// Whether a write could begin now. Nothing is written.
+pub(crate) fn prove_writable(db: &mut Connection) -> Result<()> {
+    db.transaction_with_behavior(TransactionBehavior::Immediate)?
+        .rollback()
+}
+
 /// As [`apply`], but each claim only if `may_claim` still says so. It is asked with the write lock held: to get it may take a while.
 pub(crate) fn apply_while(
     db: &mut Connection,

@@ -22,7 +22,7 @@ mod verbs;
 mod version;
 mod work;
 
-pub(crate) use apply::{Applied, apply, apply_while};
+pub(crate) use apply::{Applied, apply, apply_while, prove_writable};
 pub(crate) use event::run_outcome;
 pub(crate) use health::{FileHealth, file_health, first_damage};
 pub(crate) use limit::{lift, limit};

@@ -24,7 +24,7 @@ use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
 use self::state::BoardState;
 use self::workers::Scene;
-use crate::board::{apply_while, note_told, observe};
+use crate::board::{apply_while, note_told, observe, prove_writable};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::{Error, ErrorKind};
@@ -253,6 +253,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let slug = board.slug();
     // A second visit in one turn has what the first one left.
     let room = state.room.saturating_sub(report.started.len());
+    let has_failed = state.failure.is_some();
     let (db, refusals, caution) = state.open(tick)?;
     let mut view = observe(db)?;
     refusals.set_aside(&mut view, tick.monotonic);
@@ -283,6 +284,10 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     );
 
     let (transitions, claims) = (&decision.transitions, &decision.claims);
+    if has_failed && transitions.is_empty() && claims.is_empty() {
+        // For want of places or tasks there is nothing to write: that alone is no sign that it works.
+        prove_writable(db)?;
+    }
     let may_claim = || !tick.wake.is_stopped();
     // What could not be written is judged again by the next turn, and as if for the first time.
     let applied = apply_while(db, transitions, claims, tick.now, may_claim)

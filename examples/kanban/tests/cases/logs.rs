@@ -4,6 +4,7 @@ use std::fs;
 
 use jiff::SignedDuration;
 use rusqlite::Connection;
+use rustix::process::Signal;
 use torture::wall::WallClock;
 
 use super::case::{B, Case, Daemon, FAULTY, Line, Result, T, W};
@@ -63,8 +64,11 @@ case! {
         let db = locked(case)?;
         fail_often(case)?;
         // Held from now on: nobody looks at it any more.
+        // No turn fits in between.
+        case.daemon()?.signal(Signal::STOP)?;
         db.execute_batch("ROLLBACK")?;
         case.spoil(FAULTY)?;
+        case.daemon()?.signal(Signal::CONT)?;
         case.line(FAULTY, "board held")?;
         let observed = case.log_count("observed")?;
         case.line(FAULTY, "more of the same")?;
@@ -188,7 +192,8 @@ case! {
             0 => Ok(()),
             n => Err(format!("{n} pairs").into()),
         })?;
-        assert!(case.log_count("evicted")? >= 10_000);
+        let evicted = case.log_count("evicted")?;
+        assert!(evicted >= 10_000, "{evicted}");
         // That memory is flat is asked at every case's end.
         Ok(())
     }

@@ -135,7 +135,7 @@ impl Row {
     fn name(&self) -> String {
         match self.number() {
             Some(number) => format!("C{number:02}"),
-            None => self.case.replace('_', " "),
+            None => self.case.trim_start_matches("faults_").replace('_', " "),
         }
     }
 }
@@ -151,7 +151,7 @@ mod tests {
             injects: "this".to_owned(),
             holds: "that".to_owned(),
         };
-        let rows = [row("c07_seven"), row("each_read_fails_once")];
+        let rows = [row("c07_seven"), row("faults_each_read_fails_once")];
         let text = table(&rows);
         assert!(text.ends_with(
             "| C07 | this | that | holds |\n| each read fails once | this | that | holds |\n"

@@ -27,6 +27,10 @@ pub(crate) fn run() -> Done {
     let mut tests = cargo("test --workspace --all-features --no-fail-fast");
     tests.env("KANBAN_PEER", &peer.hermes);
     tests.env("KANBAN_PEER_PYTHON", &peer.python);
+    // Most of them wait for other processes.
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        tests.env("RUST_TEST_THREADS", threads());
+    }
     let (name, dir) = cases::report()?;
     tests.env(name, dir);
     let mut done = stream(&mut tests, |line| sum.add(line));
@@ -52,6 +56,12 @@ pub(crate) fn run() -> Done {
         "\ntests {word}: {suites} suites, {passed} passed, {failed} failed, {ignored} ignored, {seconds} s; peer hermes-agent {VERSION}"
     );
     done
+}
+
+/// One for each core, and four at least.
+fn threads() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.max(4).to_string()
 }
 
 impl Sum {

@@ -26,6 +26,7 @@ mod cases {
     mod classes;
     mod damage;
     mod ends;
+    mod exhausted;
     mod failing;
     mod flips;
     mod logs;

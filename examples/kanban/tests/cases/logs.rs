@@ -5,6 +5,7 @@ use std::fs;
 use jiff::SignedDuration;
 use rusqlite::Connection;
 use rustix::process::Signal;
+use serde_json::Value;
 use torture::wall::WallClock;
 
 use super::case::{B, Case, Daemon, FAULTY, Line, Result, T, W};
@@ -176,7 +177,10 @@ case! {
             case.until("every board held", |case| {
                 let status = case.status()?;
                 let boards = status["boards"].as_array().ok_or("no boards")?;
-                let held = boards.iter().filter(|board| board["state"] == "held").count();
+                // Those of the round before may still be there.
+                let of_round = format!("gone-{round}-");
+                let is_of_round = |board: &&Value| board["slug"].as_str().is_some_and(|slug| slug.starts_with(&of_round));
+                let held = boards.iter().filter(is_of_round).filter(|board| board["state"] == "held").count();
                 match held == slugs.len() && case.log_count("keys")? <= keys_max {
                     true => Ok(()),
                     false => Err(format!("{held} held").into()),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::run::{Done, cargo, run, stream, target};
+use crate::run::{Done, cargo, run, stream, target, with_any_sqlite};
 use crate::{bench, features, msrv, old_sqlite, package, packages, syscalls, test, torture};
 
 type Step = fn() -> Done;
@@ -88,6 +88,7 @@ fn loom() -> Done {
     );
     // A directory of its own: other flags would build everything below `target` anew.
     suites.arg("--target-dir").arg(target().join("loom"));
+    with_any_sqlite(&mut suites);
     run(suites)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::packages::published;
-use crate::run::{Done, answer, root, run, target};
+use crate::run::{Done, answer, root, run, target, with_any_sqlite};
 
 /// Checks every published crate with the compiler that it promises to need, and features that need a newer one with that.
 ///
@@ -46,6 +46,7 @@ pub(crate) fn check() -> Done {
                 .env_remove("RUSTFLAGS")
                 .arg("--target-dir")
                 .arg(target().join("msrv"));
+            with_any_sqlite(&mut check);
             run(check)?;
         }
     }

@@ -65,6 +65,14 @@ pub(crate) fn answer(command: &mut Command) -> Option<String> {
     output.status.success().then_some(text)
 }
 
+/// Has a build take the system's SQLite if there is one: where nothing is asked of it, compiling it anew is a waste of a minute.
+pub(crate) fn with_any_sqlite(command: &mut Command) -> &mut Command {
+    if answer(Command::new("pkg-config").args(["--modversion", "sqlite3"])).is_some() {
+        command.env("LIBSQLITE3_SYS_USE_PKG_CONFIG", "1");
+    }
+    command
+}
+
 fn judge(command: &Command, status: ExitStatus) -> Done {
     if status.success() {
         return Ok(());

@@ -152,8 +152,7 @@ fn judge(case: &Case, slug: &str, verdict: Verdict, before: &[Vec<u8>; 2]) -> Re
         }
         Repaired => {
             case.line(slug, "board repaired")?;
-            let status = case.state(slug, "ok")?;
-            assert_eq!(status["repair_attempts"], 1, "{slug}: {status}");
+            case.counts_repairs(slug, 1)?;
             let copies = case.kept(slug)?;
             assert_eq!(copies.len(), 1, "{slug}");
             assert!(fs::read(&copies[0])? == before[0], "{slug}");

@@ -432,6 +432,16 @@ impl Case {
         count.ok_or_else(|| status.to_string().into())
     }
 
+    /// Waits until status counts so many repairs of a board that works: its line comes before the tick's end, and status after it.
+    pub(crate) fn counts_repairs(&self, slug: &str, repairs: u32) -> Result {
+        self.until(&format!("{repairs} repairs of {slug}"), |case| {
+            match case.state(slug, "ok")? {
+                board if board["repair_attempts"] == repairs => Ok(()),
+                board => Err(board.to_string().into()),
+            }
+        })
+    }
+
     /// Passes over all boards so far.
     pub(crate) fn ticks(&self) -> Result<u64> {
         let status = self.status()?;

@@ -253,7 +253,7 @@ case! {
 
 case! {
     c60_after_sigterm_nothing_is_claimed_and_the_next_daemon_adopts,
-    injects: "SIGTERM with running workers and ready tasks, while a tick waits to write",
+    injects: "SIGTERM with running workers; then a place becomes free and a task ready",
     holds: "no claim after the signal, an end by itself, survivors adopted, nothing started twice",
     |case| {
         case.workers_max = 3;

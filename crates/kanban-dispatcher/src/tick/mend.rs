@@ -15,6 +15,8 @@ use crate::resilience::{self, Reaction};
 pub(super) enum Mended {
     /// What was wrong is made good; what was made.
     Repaired(Vec<String>),
+    /// The schema lacks nothing (any more).
+    Complete,
     /// A look at the file does not confirm what the error says.
     NotNeeded,
     /// The one turn for it is over.
@@ -30,7 +32,7 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
     // Confirmed on the schema itself: an error's text is only a hint.
     let lacks = drift(state.open_unchecked(tick)?)?;
     if lacks.is_empty() {
-        return Ok(Mended::NotNeeded);
+        return Ok(Mended::Complete);
     }
     let missing = Drift::list(&lacks);
     let Some(turn) = enter(tick, state, &missing, || Error::drift(&lacks))? else {

@@ -183,6 +183,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                     attempt.restamp(before);
                     result = visit(tick, state, &mut report);
                 }
+                // Another program was quicker, or it is no drift of ours: what is there now decides.
+                Ok(Mended::Complete) => result = visit(tick, state, &mut report),
                 Ok(Mended::NotNeeded | Mended::Spent) => {}
                 Err(error) => result = Err(error),
             },

@@ -20,9 +20,9 @@ pub(crate) struct Caution {
     starts: usize,
     /// Tasks that died at their start in a row and in this way.
     how: String,
-    deaths: Vec<String>,
-    /// Of those, the ones that were charged before it was known whose fault it was.
-    refunds: Vec<String>,
+    deaths: Vec<Death>,
+    /// What was charged for those before it was known whose fault it was.
+    refunds: Vec<Death>,
     rest: Option<Rest>,
 }
 
@@ -33,6 +33,14 @@ pub(crate) struct Young {
     pub(crate) run: i64,
     /// Monotonic.
     pub(crate) since: Duration,
+}
+
+/// A task that died at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) task: String,
+    /// How many of its deaths were charged to it.
+    pub(crate) charged: u32,
 }
 
 /// Why nothing starts on a board, and when one start is tried.
@@ -93,6 +101,20 @@ impl Caution {
             (None, Some(ramp)) => (ramp.saturating_sub(self.starts), HeldReason::RampUp),
             (None, None) => (usize::MAX, HeldReason::RampUp),
         }
+    }
+
+    /// Whether this task died at its start, and nobody has lived since: others go first.
+    pub(crate) fn has_died(&self, task: &str) -> bool {
+        self.deaths.iter().any(|death| death.task == task)
+    }
+
+    /// Whether this task waits for what comes of other starts: two tasks that die in the same way may be no chance, and a second
+    /// death of one of them would tell nothing about the board.
+    pub(crate) fn waits(&self, task: &str) -> bool {
+        self.rest.is_none()
+            && self.deaths.len() > 1
+            && !self.young.is_empty()
+            && self.has_died(task)
     }
 
     /// These have been started in this turn.
@@ -183,17 +205,16 @@ impl Caution {
         now: Now,
         failures: &mut [Transition],
     ) -> Shown {
-        let is_now = |task: &String| deaths.iter().any(|(_, now, _)| now == task);
-        let mut earlier = self.deaths.clone();
-        earlier.retain(|task| !is_now(task));
         for (_, task, how) in deaths {
             if *how != self.how {
-                earlier.clear();
                 how.clone_into(&mut self.how);
                 self.deaths.clear();
             }
-            if !self.deaths.contains(task) {
-                self.deaths.push(task.clone());
+            if !self.deaths.iter().any(|death| death.task == *task) {
+                self.deaths.push(Death {
+                    task: task.clone(),
+                    charged: 0,
+                });
             }
         }
         let backoff = Backoff::new(settings.first_retry_seconds, settings.max_retry_seconds);
@@ -215,10 +236,15 @@ impl Caution {
                     since: now.unix,
                     until: now.monotonic + backoff.delay(0, 0),
                 });
-                self.refunds = earlier;
+                self.refunds.clone_from(&self.deaths);
                 Shown::Rests
             }
-            None => return Shown::Nothing,
+            None => {
+                for death in &mut self.deaths {
+                    death.charged += u32::from(deaths.iter().any(|(_, now, _)| *now == death.task));
+                }
+                return Shown::Nothing;
+            }
         };
         for (at, ..) in deaths {
             if let Transition::Fail(failure) = &mut failures[*at] {
@@ -228,8 +254,8 @@ impl Caution {
         shown
     }
 
-    /// The tasks that were charged before it was known whose fault it was; forgotten by this.
-    pub(crate) fn take_refunds(&mut self) -> Vec<String> {
+    /// What was charged before it was known whose fault it was; forgotten by this.
+    pub(crate) fn take_refunds(&mut self) -> Vec<Death> {
         std::mem::take(&mut self.refunds)
     }
 

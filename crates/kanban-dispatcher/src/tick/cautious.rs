@@ -122,7 +122,9 @@ pub(super) fn tell(
                     .ledger
                     .keep_breaker(&tick.site.root, slug, Some(&row));
             }
-            refund(db, &caution.take_refunds())?;
+            for death in caution.take_refunds() {
+                refund(db, &death.task, death.charged)?;
+            }
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 
 use super::Tick;
+use super::caution::Caution;
 use super::state::Refusals;
 use crate::decide::Decision;
 use crate::policy::Policy;
@@ -17,9 +18,9 @@ pub(super) fn limit_claims(
     tick: &Tick,
     view: &View,
     decision: &mut Decision,
-    refusals: &Refusals,
+    (refusals, caution): (&Refusals, &Caution),
     still_alive: &HashSet<String>,
-    (room, (may_start, why_not)): (usize, (usize, HeldReason)),
+    room: usize,
     report: &mut BoardReport,
 ) {
     report.held = std::mem::take(&mut decision.held);
@@ -42,6 +43,7 @@ pub(super) fn limit_claims(
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));
     report.hold_back(HeldReason::WorkerEnding, wanted - claims.len());
+    let (may_start, why_not) = caution.limit(tick.monotonic);
     if may_start == 0 {
         // The whole board rests: that is why, whatever else its tasks wait for.
         report.hold_back(why_not, claims.len());
@@ -57,6 +59,11 @@ pub(super) fn limit_claims(
     let wanted = claims.len();
     claims.retain(|claim| is_try || !refusals.is_unstarted(&claim.task));
     report.hold_back(HeldReason::Cooldown, wanted - claims.len());
+    let wanted = claims.len();
+    claims.retain(|claim| !caution.waits(&claim.task));
+    report.hold_back(HeldReason::Cooldown, wanted - claims.len());
+    // Each is tried once before one is tried twice.
+    claims.sort_by_key(|claim| caution.has_died(&claim.task));
     let places = match refusals.disk.allows(tick.monotonic) {
         Allowed::All => usize::MAX,
         Allowed::One => 1,

@@ -274,14 +274,13 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     refusals.rest(tick, &decision.transitions);
     let unjudged = caution.clone();
     let shown = cautious::judge(tick, db, &view, caution, &mut decision);
-    let may_start = caution.limit(tick.monotonic);
     limit_claims(
         tick,
         &view,
         &mut decision,
-        refusals,
+        (refusals, caution),
         &still_alive,
-        (room, may_start),
+        room,
         report,
     );
 

@@ -172,14 +172,40 @@ case! {
     }
 }
 
+/// Workers of the faulty board die at once; the healthy ones complete.
+const DIES: &str = "case \"$HERMES_KANBAN_BOARD\" in faulty) exit 9;; esac\n\"$2\" complete \"$HERMES_KANBAN_TASK\"";
+
+/// Starts the dispatcher over six tasks of the faulty board.
+fn six_that_die(case: &mut Case) -> Result<Vec<String>> {
+    let ids = (0..6)
+        .map(|n| case.add(FAULTY, &format!("dies {n}")))
+        .collect::<Result<_>>()?;
+    case.start_unwell()?;
+    Ok(ids)
+}
+
+/// Also not some ticks later.
+fn nobody_is_charged(case: &Case, ids: &[String]) -> Result<()> {
+    case.let_ticks_pass(10)?;
+    for id in ids {
+        let failures: i64 = case.query(
+            FAULTY,
+            "SELECT consecutive_failures FROM tasks WHERE id = ?1",
+            id,
+        )?;
+        assert_eq!(failures, 0);
+        case.task(FAULTY, id, "ready")?;
+    }
+    Ok(())
+}
+
 case! {
     c57_a_board_whose_workers_die_at_their_start_rests,
     injects: "6 different tasks of one board whose workers die at once in the same way",
     holds: "the board is paused with the reason and the next retry, and its tasks are not charged",
     |case| {
-        case.settings("case \"$HERMES_KANBAN_BOARD\" in faulty) exit 9;; esac\n\"$2\" complete \"$HERMES_KANBAN_TASK\"", "", "[breaker]\nfirst_retry_seconds = 600\nmax_retry_seconds = 600\n")?;
-        let ids: Vec<String> = (0..6).map(|n| case.add(FAULTY, &format!("dies {n}"))).collect::<Result<_>>()?;
-        case.start_unwell()?;
+        case.settings(DIES, "", "[breaker]\nfirst_retry_seconds = 600\nmax_retry_seconds = 600\n")?;
+        let ids = six_that_die(case)?;
         let board = case.state(FAULTY, "paused")?;
         let reason = board["reason"].as_str().unwrap_or_default();
         assert!(reason.contains("6 tasks") && reason.contains("exit code 9"), "{board}");
@@ -187,10 +213,23 @@ case! {
         assert_eq!(case.house.say(&["status"])?.code, Some(4));
         let line = case.line(FAULTY, "board rests")?;
         assert!(line.is_above_info() && line.number("retry_seconds") > 0, "{line:?}");
-        case.let_ticks_pass(10)?;
+        nobody_is_charged(case, &ids)
+    }
+}
+
+case! {
+    c57_a_board_with_two_places_rests_before_any_task_is_tried_twice,
+    injects: "the same 6 tasks, of which 2 run at a time and are given up after 2 failures",
+    holds: "each is tried once; the board is paused, and its tasks are neither charged nor given up",
+    |case| {
+        case.workers_max = 2;
+        case.settings(DIES, "", "[breaker]\nfirst_retry_seconds = 600\nmax_retry_seconds = 600\n")?;
+        let ids = six_that_die(case)?;
+        case.state(FAULTY, "paused")?;
+        nobody_is_charged(case, &ids)?;
         for id in &ids {
-            let failures: i64 = case.query(FAULTY, "SELECT consecutive_failures FROM tasks WHERE id = ?1", id)?;
-            assert_eq!(failures, 0);
+            let runs: i64 = case.query(FAULTY, "SELECT count(*) FROM task_runs WHERE task_id = ?1", id)?;
+            assert_eq!(runs, 1);
         }
         Ok(())
     }

@@ -43,6 +43,11 @@ fn die(caution: &mut Caution, task: &str, code: i32, now: u64) -> (Shown, bool) 
     (shown, is_charged(&failures[0]))
 }
 
+fn refunds(caution: &mut Caution) -> Vec<(String, u32)> {
+    let refunds = caution.take_refunds().into_iter();
+    refunds.map(|death| (death.task, death.charged)).collect()
+}
+
 fn limit(caution: &Caution, now: u64) -> usize {
     caution.limit(at(now).monotonic).0
 }
@@ -66,7 +71,14 @@ fn different_tasks_in_a_row_that_die_the_same_way_make_the_board_rest_and_a_prob
         (Shown::Rests, false),
         "three tasks"
     );
-    assert_eq!(caution.take_refunds(), ["a", "b"]);
+    assert_eq!(
+        refunds(&mut caution),
+        [
+            ("a".to_owned(), 1),
+            ("b".to_owned(), 1),
+            ("c".to_owned(), 0)
+        ]
+    );
     assert!(
         caution
             .rest()
@@ -96,6 +108,29 @@ fn different_tasks_in_a_row_that_die_the_same_way_make_the_board_rest_and_a_prob
         die(&mut caution, "a", 1, now),
         (Shown::Nothing, true),
         "from the start"
+    );
+}
+
+#[test]
+fn a_task_that_dies_twice_before_the_board_rests_is_refunded_for_what_it_was_charged() {
+    let mut caution = Caution::default();
+    die(&mut caution, "a", 1, 0);
+    caution.started([("c".to_owned(), 1)], at(0).monotonic);
+    assert!(!caution.waits("a"), "one death is chance");
+    die(&mut caution, "b", 1, 0);
+    assert!(caution.has_died("a") && caution.waits("a") && caution.waits("b"));
+    assert!(!caution.has_died("c") && !caution.waits("c"));
+    die(&mut caution, "a", 1, 1);
+    // The turn that ends with a rest charges nobody, also those that were charged before.
+    caution.started([("b".to_owned(), 2)], at(2).monotonic);
+    let mut failures = [crash("b", 1), crash("c", 1)];
+    let shown = caution.judge(&mut failures, |_| Fate::Young, &settings(), at(2));
+    assert_eq!(shown, Shown::Rests);
+    assert!(!failures.iter().any(is_charged));
+    let charged = [("a", 2), ("b", 1), ("c", 0)];
+    assert_eq!(
+        refunds(&mut caution),
+        charged.map(|(task, n)| (task.to_owned(), n))
     );
 }
 

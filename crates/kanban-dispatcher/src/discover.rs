@@ -39,6 +39,18 @@ struct Metadata {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn discover(root: &Root) -> Result<Vec<Board>, Error> {
+    Ok(list(root)?.boards)
+}
+
+/// What the boards' directory holds.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) boards: Vec<Board>,
+    /// Names that are no board now and may become one without the directory changing: archived, or without a file of a board.
+    pub(crate) others: Vec<Board>,
+}
+
+pub(crate) fn list(root: &Root) -> Result<Listing, Error> {
     let dir = root.boards_dir();
     let failed = |error| Error::io(format!("list the boards in {}", dir.display()), error);
     let mut slugs = Vec::new();
@@ -57,12 +69,15 @@ pub fn discover(root: &Root) -> Result<Vec<Board>, Error> {
     slugs.retain(|slug| !slug.is_default());
     slugs.sort();
     slugs.dedup();
-    let others = slugs.iter().map(|slug| root.board(slug)).filter(exists);
     let default = root.board(&Slug::default());
-    Ok(std::iter::once(default)
-        .chain(others)
-        .filter(|board| !is_archived(board))
-        .collect())
+    let all = std::iter::once(default).chain(slugs.iter().map(|slug| root.board(slug)));
+    let (boards, others) = all.partition(is_served);
+    Ok(Listing { boards, others })
+}
+
+/// Whether this is a board that a dispatcher works on: there, and not archived.
+pub(crate) fn is_served(board: &Board) -> bool {
+    (board.slug().is_default() || exists(board)) && !is_archived(board)
 }
 
 /// A look that fails tells nothing: the board is kept, and its own turn will say what is wrong.

@@ -14,8 +14,10 @@ use crate::view::{HeldCounts, HeldReason};
 pub struct TickReport {
     /// Why nothing was dispatched at all.
     pub standby: Option<Standby>,
-    /// One entry per board, in the order of discovery.
+    /// One entry per board that had a turn or is on hold, in the order of discovery.
     pub boards: Vec<BoardReport>,
+    /// How many more there are: boards that have not changed since their last turn, with nothing due, were not opened.
+    pub quiet: usize,
 }
 
 /// Why a dispatcher dispatches nothing.
@@ -122,10 +124,11 @@ impl TickReport {
         Self {
             standby: Some(Standby { reason, text }),
             boards: Vec::new(),
+            quiet: 0,
         }
     }
 
-    /// One board's part, if the board was there.
+    /// One board's part, if it had one.
     ///
     /// ```
     /// use kanban_dispatcher::{Config, Dispatcher, Outcome, Root};

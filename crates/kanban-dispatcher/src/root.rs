@@ -263,8 +263,13 @@ impl Root {
         if name == Slug::DEFAULT {
             self.hermes.clone()
         } else {
-            self.hermes.join("profiles").join(name)
+            self.profiles_dir().join(name)
         }
+    }
+
+    /// Where all profiles but the default one have their homes.
+    pub(crate) fn profiles_dir(&self) -> PathBuf {
+        self.hermes.join("profiles")
     }
 }
 

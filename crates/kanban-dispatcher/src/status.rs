@@ -164,7 +164,7 @@ impl Status {
             let what = format!("read the ledger {}", root.ledger().display());
             Error::new(ErrorKind::Sqlite, what).because(error)
         };
-        let (row, boards, pauses, breakers) = match Ledger::read(root).map_err(failed)? {
+        let (row, mut boards, pauses, breakers) = match Ledger::read(root).map_err(failed)? {
             Some(db) => (
                 ledger::read_dispatcher(&db).map_err(failed)?,
                 ledger::read_boards(&db).map_err(failed)?,
@@ -173,6 +173,11 @@ impl Status {
             ),
             None => (None, Vec::new(), Pauses::new(), HashMap::new()),
         };
+        // A board that is quiet has been looked at by each pass since.
+        let last_pass = row.as_ref().map(|row| row.last_tick);
+        for board in boards.iter_mut().filter(|board| board.quiet) {
+            board.last_tick = board.last_tick.max(last_pass);
+        }
         Ok(Self {
             schema: "kanban.status",
             version: 1,

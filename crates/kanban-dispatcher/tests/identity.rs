@@ -187,9 +187,10 @@ fn keeps_its_claim(ways: [&[&str]; 2]) -> Result {
     let mut dispatcher = dispatcher(fleet.root.clone(), fleet.clock.clone());
     for _ in 0..3 {
         let report = dispatcher.tick();
-        let alpha = fleet.part(&report, "alpha")?;
-        let counts = [alpha.failed, alpha.reclaimed, alpha.stopped, alpha.gave_up];
-        assert_eq!((alpha.started.len(), counts), (0, [0; 4]), "{alpha:?}");
+        if let Some(alpha) = fleet.turn(&report, "alpha")? {
+            let counts = [alpha.failed, alpha.reclaimed, alpha.stopped, alpha.gave_up];
+            assert_eq!((alpha.started.len(), counts), (0, [0; 4]), "{alpha:?}");
+        }
         assert_eq!(outcomes(&fleet.show("alpha", &id)?), ["open"]);
         fleet.advance(200);
     }

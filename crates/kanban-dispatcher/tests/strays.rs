@@ -220,7 +220,7 @@ fn a_worker_that_lives_on_after_its_report_is_stopped_and_then_its_task_starts_a
     })?;
     for _ in 0..3 {
         fleet.advance(60);
-        assert!(is_calm(fleet.part(&dispatcher.tick(), "alpha")?));
+        assert!(fleet.turn(&dispatcher.tick(), "alpha")?.is_none_or(is_calm));
     }
     let processes = fleet.processes();
     assert_eq!(processes.len(), 1);

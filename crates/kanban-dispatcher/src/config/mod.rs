@@ -77,6 +77,8 @@ pub struct Config {
     /// Milliseconds to wait for another writer on one board; short, because the next tick tries again.
     #[serde(deserialize_with = "value::milliseconds")]
     pub busy_timeout_ms: Duration,
+    /// Whether a board has no turn while its files are unchanged and nothing is due on it. The result is the same without.
+    pub skip_quiet_boards: bool,
     /// How many boards are worked on at the same time.
     pub lanes: NonZeroUsize,
     /// Seconds after which a tick goes on without a board that has not come back.
@@ -192,6 +194,7 @@ impl Default for Config {
             infrastructure_limit: nonzero(5),
             // A tick may meet several locked boards; the peer's 120 s would stop every other board.
             busy_timeout_ms: Duration::from_millis(250),
+            skip_quiet_boards: true,
             lanes: nonzero_usize(4),
             board_deadline_seconds: Duration::from_secs(10),
             guard_connections_max: 256,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Dispatcher;
+use super::roster::Roster;
 use super::settings::ConfigFile;
+use super::surroundings::Surroundings;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lanes::Lanes;
@@ -75,7 +77,10 @@ impl Builder {
             config: Arc::new(config),
             config_file: config_file.map(ConfigFile::new),
             lock: None,
+            roster: Roster::default(),
             states: HashMap::new(),
+            out: HashSet::new(),
+            resting: HashSet::new(),
             wanting: HashSet::new(),
             started_at,
             ticks: 0,
@@ -87,6 +92,9 @@ impl Builder {
             ledger_fails: false,
             wake: Wake::new(),
             looked_for_risks: None,
+            has_published: false,
+            gone: Vec::new(),
+            surroundings: Surroundings::default(),
             has_led: false,
             has_read_ledger: false,
             is_shut_down: false,

@@ -41,6 +41,7 @@ impl Dispatcher {
             self.mark = None;
             self.has_led = true;
             self.is_shut_down = false;
+            self.roster.wake_all();
         }
         self.open_ledger()
             .map_err(|error| (StandbyReason::LedgerBusy, error))?;
@@ -77,6 +78,9 @@ impl Dispatcher {
                 self.site.workers.poll(self.site.clock.monotonic());
                 self.site.ledger.record_workers(&self.site.workers.all());
                 self.has_read_ledger = true;
+                // It knows no board of this pass.
+                self.has_published = false;
+                self.roster.wake_all();
                 Ok(())
             }
             Err(error) if is_busy(&error) && !self.has_read_ledger => Err(error),

@@ -15,6 +15,9 @@ impl Dispatcher {
                 tracing::info!(board = %slug, "board was made anew: the pause of the one before is over");
             }
             log_changes(&self.pauses, &read);
+            if *self.pauses != read.pauses {
+                self.roster.wake_all();
+            }
             self.pauses = Arc::new(read.pauses);
             self.mark = Some(read.mark);
         }
@@ -24,6 +27,7 @@ impl Dispatcher {
     }
 
     fn serve(&mut self, slug: &Slug, request: Request) {
+        self.roster.wake(slug);
         let resilience = &self.site.resilience;
         match request {
             Request::Release => {

@@ -6,7 +6,9 @@ mod lead;
 mod levers;
 mod risks;
 mod rooms;
+mod roster;
 mod settings;
+mod surroundings;
 mod turns;
 
 use std::collections::{HashMap, HashSet};
@@ -15,15 +17,16 @@ use std::time::Duration;
 
 pub use self::builder::Builder;
 
+use self::roster::{Choice, Pass, Roster};
 use self::settings::ConfigFile;
+use self::surroundings::Surroundings;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::discover::discover;
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
 use crate::ledger::Clocks;
 use crate::ledger::levers::{Mark, Pauses};
-use crate::ledger::publish;
+use crate::ledger::publish::{self, Lines};
 use crate::lock::FileLock;
 use crate::report::{BoardReport, StandbyReason, TickReport};
 use crate::root::{Board, Root, Slug};
@@ -63,7 +66,12 @@ pub struct Dispatcher {
     config_file: Option<ConfigFile>,
     lock: Option<FileLock>,
     lanes: Lanes<(Box<BoardState>, BoardReport)>,
+    roster: Roster,
     states: HashMap<Slug, Home>,
+    /// Boards whose turn has not come back.
+    out: HashSet<Slug>,
+    /// Boards that rest, because their workers died at their start.
+    resting: HashSet<Slug>,
     /// Boards that could start more if there were room.
     wanting: HashSet<Slug>,
     started_at: i64,
@@ -81,6 +89,11 @@ pub struct Dispatcher {
     wake: Wake,
     /// When the boards' files were last looked for in other processes (monotonic).
     looked_for_risks: Option<Duration>,
+    /// Whether the ledger's lines about the boards are this dispatcher's own.
+    has_published: bool,
+    /// Boards that are gone and still have a line there.
+    gone: Vec<Slug>,
+    surroundings: Surroundings,
     has_led: bool,
     has_read_ledger: bool,
     is_shut_down: bool,
@@ -144,8 +157,11 @@ impl Dispatcher {
                 // Looked at more often than ticked, so that a change is over by the next tick.
                 self.reload();
                 next = next.min(now + self.config.dispatch_interval_seconds);
-                let mut news = self.site.workers.poll(now);
-                news.extend(self.due(looked, now));
+                let mut news = self.note_ends();
+                for slug in self.due(looked, now) {
+                    self.roster.wake(&slug);
+                    news.insert(slug);
+                }
                 if self.lock.is_some() && !news.is_empty() {
                     // An end frees a place: the boards that wait for one are concerned too.
                     if !self.wanting.is_empty() {
@@ -179,7 +195,7 @@ impl Dispatcher {
         self.site.resilience.drain();
         self.usage.log = self.site.resilience.log_counts();
         if self.lock.is_some() {
-            self.publish(&[], "stopped", true);
+            self.publish(&[], "stopped", false);
             let workers = self.site.workers.alive();
             tracing::info!("dispatcher ends; {workers} workers go on");
         }
@@ -202,41 +218,24 @@ impl Dispatcher {
 
     fn tick_some(&mut self, only: Option<&HashSet<Slug>>) -> TickReport {
         // Also while standing by: ends are noticed, stops go on.
-        self.site.workers.poll(self.site.clock.monotonic());
+        self.note_ends();
         if let Err((reason, error)) = self.lead() {
             return self.stand_by(reason, &error);
         }
         self.pull_levers();
-        let boards = match discover(&self.site.root) {
-            Ok(boards) => boards,
+        self.look_around();
+        if only.is_none() {
+            self.look_for_risks();
+        }
+        let choice = match self.choose(only) {
+            Ok(choice) => choice,
             // Without the list no board may be taken for removed.
             Err(error) => return self.stand_by(StandbyReason::BoardsUnlisted, &error),
         };
-        if self.lost_boards_dir() {
-            let what = format!(
-                "list the boards in {}: it is gone",
-                self.site.root.boards_dir().display()
-            );
-            let error = Error::new(ErrorKind::NotFound, what);
-            return self.stand_by(StandbyReason::BoardsUnlisted, &error);
-        }
         self.bring_home();
-        self.drop_removed(&boards);
-        let served: Vec<Board> = boards
-            .into_iter()
-            .filter(|board| self.site.root.serves(board.slug()))
-            .filter(|board| only.is_none_or(|only| only.contains(board.slug())))
-            .collect();
-        let mut reports = self.tick_boards(&served, only.is_some());
+        self.drop_removed(choice.is_new_list);
+        let mut reports = self.tick_boards(choice.turns, only.is_some());
         self.site.resilience.sweep();
-        // In the order of discovery, whichever lane was first.
-        let reports: Vec<BoardReport> = served
-            .iter()
-            .map(|board| {
-                let report = reports.remove(board.slug());
-                report.unwrap_or_else(|| self.hung(board))
-            })
-            .collect();
         for report in &reports {
             if report.held.contains_key(&HeldReason::HostCap) {
                 self.wanting.insert(report.slug.clone());
@@ -245,20 +244,56 @@ impl Dispatcher {
             }
         }
         if only.is_none() {
-            self.look_for_risks(&served);
-        }
-        let keep_others = only.is_some() || self.site.root.only().is_some();
-        if only.is_none() {
             self.ticks += 1;
             tracing::debug!(tick = self.ticks, "pass over all boards ended");
             self.usage.look();
             self.usage.log = self.site.resilience.log_counts();
         }
         self.turns += 1;
-        self.publish(&reports, "serving", keep_others);
+        self.publish(&reports, "serving", only.is_none());
+        let held = choice.held.into_iter();
+        reports.extend(held.filter_map(|(slug, retry_in)| self.held(&slug, retry_in)));
+        // In the order of discovery, whichever lane was first.
+        reports.sort_by_key(|report| self.roster.place(&report.slug));
         TickReport {
             standby: None,
             boards: reports,
+            quiet: choice.quiet,
+        }
+    }
+
+    /// The boards whose workers have ended: they need a turn, now or as soon as they can have one.
+    fn note_ends(&mut self) -> HashSet<Slug> {
+        let news = self.site.workers.poll(self.site.clock.monotonic());
+        for slug in &news {
+            self.roster.wake(slug);
+        }
+        news
+    }
+
+    /// Which boards have a turn.
+    fn choose(&mut self, only: Option<&HashSet<Slug>>) -> Result<Choice, Error> {
+        let pass = Pass {
+            unix: self.site.clock.unix(),
+            monotonic: self.site.clock.monotonic(),
+            has_room: self.room() > 0,
+            is_full: !self.config.skip_quiet_boards,
+            only,
+        };
+        let choice = self.roster.choose(&self.site.root, pass)?;
+        if self.lost_boards_dir() {
+            let dir = self.site.root.boards_dir();
+            let what = format!("list the boards in {}: it is gone", dir.display());
+            return Err(Error::new(ErrorKind::NotFound, what));
+        }
+        Ok(choice)
+    }
+
+    /// What there is to say of a board that is on hold, and was not even asked whether it still is.
+    fn held(&self, slug: &Slug, retry_in: Option<Duration>) -> Option<BoardReport> {
+        match self.states.get(slug)? {
+            Home::In(state) => Some(outcome::held_report(state, retry_in)),
+            Home::Out { .. } => None,
         }
     }
 
@@ -280,7 +315,11 @@ impl Dispatcher {
     fn bring_home(&mut self) {
         for (mut state, report) in self.lanes.late() {
             match self.states.contains_key(&report.slug) {
-                true => self.come_home(&report.slug, state),
+                true => {
+                    self.come_home(&report.slug, state);
+                    // What is told of it is that it hangs.
+                    self.roster.wake(&report.slug);
+                }
                 // Removed meanwhile.
                 false => state.close(&self.site),
             }
@@ -295,28 +334,40 @@ impl Dispatcher {
             state.release();
             self.site.ledger.keep_breaker(&self.site.root, slug, None);
         }
-        self.states.insert(slug.clone(), Home::In(state));
+        self.out.remove(slug);
+        self.roster.settle(slug, state.quiet);
+        self.settle_in(slug.clone(), state);
+    }
+
+    fn settle_in(&mut self, slug: Slug, state: Box<BoardState>) {
+        match state.caution.rest() {
+            Some(_) => self.resting.insert(slug.clone()),
+            None => self.resting.remove(&slug),
+        };
+        self.states.insert(slug, Home::In(state));
     }
 
     /// A removed board takes everything that was kept about it along.
-    fn drop_removed(&mut self, boards: &[Board]) {
-        let there: HashSet<&Slug> = boards.iter().map(Board::slug).collect();
+    fn drop_removed(&mut self, is_new_list: bool) {
         // Too quick to be seen: it is another board that has not earned a rest.
-        let is_other = |home: &Home| matches!(home, Home::In(state) if state.rests_for_another());
-        let gone: Vec<Slug> = self
-            .states
-            .iter()
-            .filter(|(slug, home)| !there.contains(slug) || is_other(home))
-            .map(|(slug, _)| slug.clone())
-            .collect();
+        let is_other = |slug: &&Slug| matches!(self.states.get(*slug), Some(Home::In(state)) if state.rests_for_another());
+        let mut gone: Vec<Slug> = self.resting.iter().filter(is_other).cloned().collect();
+        if is_new_list {
+            let slugs = self.states.keys();
+            gone.extend(slugs.filter(|slug| !self.roster.contains(slug)).cloned());
+        }
         for slug in gone {
             if let Some(Home::In(mut state)) = self.states.remove(&slug) {
                 state.close(&self.site);
             }
             self.wanting.remove(&slug);
+            self.resting.remove(&slug);
+            self.out.remove(&slug);
+            self.roster.wake(&slug);
             self.site.resilience.forget(&slug);
             self.site.ledger.forget_board(&slug);
             tracing::info!(board = %slug, "board was removed");
+            self.gone.push(slug);
         }
         // Also of boards that were removed while no dispatcher looked.
         let grace = self.config.worker.stop_grace_seconds;
@@ -324,18 +375,19 @@ impl Dispatcher {
         let stopped = self
             .site
             .workers
-            .stop_all(|slug| !there.contains(slug), now, grace);
+            .stop_all(|slug| !self.roster.contains(slug), now, grace);
         if stopped > 0 {
             tracing::info!(stopped, "workers of removed boards are asked to stop");
         }
         let ended = self
             .site
             .workers
-            .forget_unserved(|slug| there.contains(slug));
+            .forget_unserved(|slug| self.roster.contains(slug));
         self.site.ledger.forget_workers(&ended);
     }
 
-    fn publish(&mut self, reports: &[BoardReport], state: &str, keep_others: bool) {
+    /// Tells `status` of these boards' turns; after a whole pass, of all boards there are.
+    fn publish(&mut self, reports: &[BoardReport], state: &str, is_pass: bool) {
         let unknown = LastKnown::default();
         let rows: Vec<_> = reports
             .iter()
@@ -345,7 +397,8 @@ impl Dispatcher {
                     Some(Home::Out { last_known, .. }) => (None, last_known),
                     None => (None, &unknown),
                 };
-                publish::board_row(&self.site, report, state, last_known)
+                let is_quiet = self.roster.is_quiet(&report.slug);
+                publish::board_row(&self.site, report, (state, is_quiet), last_known)
             })
             .collect();
         let dispatcher = publish::dispatcher_row(
@@ -356,11 +409,21 @@ impl Dispatcher {
             self.usage,
         );
         let clocks = Clocks::now(&self.site.clock);
-        match self
-            .site
-            .ledger
-            .publish(&dispatcher, &rows, keep_others, clocks)
-        {
+        let lines = Lines {
+            rows: &rows,
+            gone: &self.gone,
+            are_all: !self.has_published && is_pass && self.site.root.only().is_none(),
+        };
+        let result = self.site.ledger.publish(&dispatcher, &lines, clocks);
+        if matches!(result, Some(Ok(()))) {
+            self.has_published |= is_pass;
+            self.gone.clear();
+        } else {
+            // What it lacks is told by a turn of every board.
+            self.has_published = false;
+            self.roster.wake_all();
+        }
+        match result {
             Some(Ok(())) => self.ledger_works(),
             Some(Err(error)) => self.ledger_failed(&error.to_string(), lead::NO_START),
             // It has failed since the tick began.

@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use super::{Dispatcher, Home};
 use crate::risk::deleted_logs;
-use crate::root::Board;
 
 /// It reads every descriptor of every process of this user: seldom.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl Dispatcher {
     /// Notes which boards are at risk, and tells it: one line a window.
-    pub(super) fn look_for_risks(&mut self, boards: &[Board]) {
+    pub(super) fn look_for_risks(&mut self) {
         let now = self.site.clock.monotonic();
         let is_soon = |last: Duration| now.saturating_sub(last) < LOOK_EVERY;
         if self.looked_for_risks.is_some_and(is_soon) {
             return;
         }
+        let boards = self.roster.served(&self.site.root);
+        if boards.is_empty() {
+            // Before the first pass.
+            return;
+        }
         self.looked_for_risks = Some(now);
-        let mut risks = deleted_logs(boards);
+        let mut risks = deleted_logs(&boards);
         for (slug, home) in &mut self.states {
             let Home::In(state) = home else {
                 continue;
@@ -31,7 +35,11 @@ impl Dispatcher {
                 }
                 None => {}
             }
-            state.risk = risk;
+            if state.risk != risk {
+                // Its line in `status` is written anew.
+                self.roster.wake(slug);
+                state.risk = risk;
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ impl Dispatcher {
     ///
     /// What a board wants is known from its last turn, unless its files have changed since: then it may want anything. What nobody is
     /// known to want is shared among all, because a rest may be over or a worker may have failed.
-    pub(super) fn rooms(&self, boards: &[Board], room: usize) -> HashMap<Slug, usize> {
+    pub(super) fn rooms(&self, boards: &[&Board], room: usize) -> HashMap<Slug, usize> {
         let asking: Vec<Asking> = boards.iter().map(|board| self.asking(board)).collect();
         let mut places = share(room, &asking);
         let left = room - places.iter().sum::<usize>();
@@ -63,11 +63,11 @@ impl Dispatcher {
     /// How many more workers may live. A turn that has not come back may still start what it was given.
     pub(super) fn room(&self) -> usize {
         let promised: usize = self
-            .states
-            .values()
-            .map(|home| match home {
-                Home::Out { room, .. } => *room,
-                Home::In(_) => 0,
+            .out
+            .iter()
+            .map(|slug| match self.states.get(slug) {
+                Some(Home::Out { room, .. }) => *room,
+                Some(Home::In(_)) | None => 0,
             })
             .sum();
         let room = self
@@ -109,7 +109,8 @@ impl Dispatcher {
     }
 
     fn rests(&self) -> impl Iterator<Item = (&Slug, Duration)> {
-        self.states.iter().filter_map(|(slug, home)| match home {
+        let resting = self.resting.iter();
+        resting.filter_map(|slug| match self.states.get(slug)? {
             Home::In(state) => Some((slug, state.caution.rest()?.until)),
             Home::Out { .. } => None,
         })

@@ -99,6 +99,7 @@ impl Dispatcher {
                 if config != *self.config {
                     tracing::info!(file = %file.path.display(), "settings changed");
                     self.config = Arc::new(config);
+                    self.roster.wake_all();
                 }
             }
             Some(Err(error)) => {

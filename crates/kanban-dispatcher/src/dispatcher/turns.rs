@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::roster::Chosen;
 use super::{Dispatcher, Home};
 use crate::report::BoardReport;
 use crate::root::{Board, Slug};
@@ -12,28 +13,33 @@ use crate::tick::state::BoardState;
 use crate::tick::{Tick, cautious, panicked, tick_board};
 
 impl Dispatcher {
-    pub(super) fn tick_boards(
-        &mut self,
-        boards: &[Board],
-        is_early: bool,
-    ) -> HashMap<Slug, BoardReport> {
-        let rooms = self.rooms(boards, self.room());
-        let mut reports = self.take_turns(boards, is_early, &rooms, false);
+    /// What came of these boards' turns, in no order.
+    pub(super) fn tick_boards(&mut self, chosen: Vec<Chosen>, is_early: bool) -> Vec<BoardReport> {
+        let boards: Vec<&Board> = chosen.iter().map(|chosen| &chosen.board).collect();
+        let rooms = self.rooms(&boards, self.room());
+        let has_room = |slug: &Slug| rooms.get(slug).is_some_and(|room| *room > 0);
+        let boards: Vec<Board> = chosen
+            .into_iter()
+            .filter(|chosen| !chosen.only_waits || has_room(chosen.board.slug()))
+            .map(|chosen| chosen.board)
+            .collect();
+        let mut reports = self.take_turns(&boards, is_early, &rooms, false);
         // Places that were given to boards that did not need them go to those that do.
         let leftover = self.leftover(&reports);
         if !leftover.is_empty() {
-            let again: Vec<Board> = boards
-                .iter()
-                .filter(|board| leftover.contains_key(board.slug()))
-                .cloned()
-                .collect();
+            let has_room = |board: &&Board| leftover.contains_key(board.slug());
+            let again: Vec<Board> = boards.iter().filter(has_room).cloned().collect();
             for (slug, later) in self.take_turns(&again, is_early, &leftover, true) {
                 if let Some(report) = reports.get_mut(&slug) {
                     report.then(later);
                 }
             }
         }
-        reports
+        let reports = boards.iter().map(|board| {
+            let report = reports.remove(board.slug());
+            report.unwrap_or_else(|| self.hung(board))
+        });
+        reports.collect()
     }
 
     /// One turn for each of these boards, on the lanes; perhaps a second one in this tick.
@@ -49,7 +55,7 @@ impl Dispatcher {
         tick.pauses = Arc::clone(&self.pauses);
         tick.number = self.ticks + u64::from(!is_early);
         if !is_second {
-            tick.share_checks(boards.len());
+            tick.share_checks(self.roster.len());
         }
         let tick = Arc::new(tick);
         self.meet(boards, &tick);
@@ -76,6 +82,7 @@ impl Dispatcher {
             let Home::In(mut state) = std::mem::replace(home, out) else {
                 continue;
             };
+            self.out.insert(board.slug().clone());
             let tick = Arc::clone(&tick);
             self.lanes.submit(move || {
                 state.room = room;
@@ -116,7 +123,7 @@ impl Dispatcher {
             if let Some(row) = breakers.remove(&slug) {
                 state.caution.resume(cautious::rest(tick, row));
             }
-            self.states.insert(slug, Home::In(Box::new(state)));
+            self.settle_in(slug, Box::new(state));
         }
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
 pub(crate) use self::clocks::Clocks;
+use self::publish::Lines;
 pub(crate) use self::rows::{BoardRow, DispatcherRow, read_boards, read_dispatcher};
 pub(crate) use self::workers::{Recorded, read_workers};
 
@@ -34,7 +35,8 @@ CREATE TABLE IF NOT EXISTS boards (
     slug TEXT PRIMARY KEY, outcome TEXT NOT NULL, class TEXT, code INTEGER, reason TEXT, missing TEXT, since INTEGER,
     next_retry INTEGER, repair_attempts INTEGER NOT NULL DEFAULT 0, last_tick INTEGER,
     ready INTEGER NOT NULL DEFAULT 0, running INTEGER NOT NULL DEFAULT 0, held TEXT NOT NULL DEFAULT '{}',
-    suppressed INTEGER NOT NULL DEFAULT 0, guarded INTEGER NOT NULL DEFAULT 0, risk TEXT);
+    suppressed INTEGER NOT NULL DEFAULT 0, guarded INTEGER NOT NULL DEFAULT 0, risk TEXT,
+    quiet INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS repairs (
     slug TEXT NOT NULL, missing TEXT NOT NULL, stamp TEXT NOT NULL, attempts INTEGER NOT NULL,
     PRIMARY KEY (slug, missing));
@@ -212,14 +214,13 @@ impl Ledger {
         });
     }
 
-    /// Writes what `status` shows, in one transaction; `keep_others` leaves the rows of boards that are not among `rows`.
+    /// Writes what `status` shows, in one transaction.
     ///
     /// `None` without a ledger.
     pub(crate) fn publish(
         &self,
         dispatcher: &DispatcherRow,
-        rows: &[BoardRow],
-        keep_others: bool,
+        lines: &Lines<'_>,
         clocks: Option<Clocks>,
     ) -> Option<Result<()>> {
         self.attempt(|db| {
@@ -227,10 +228,14 @@ impl Ledger {
             if let Some(clocks) = clocks {
                 clocks::note(&tx, clocks)?;
             }
-            if !keep_others {
+            if lines.are_all {
                 tx.execute("DELETE FROM boards", [])?;
             }
-            for row in rows {
+            for slug in lines.gone {
+                tx.prepare_cached("DELETE FROM boards WHERE slug = ?1")?
+                    .execute([slug.as_str()])?;
+            }
+            for row in lines.rows {
                 rows::insert(&tx, row)?;
             }
             let row = dispatcher;
@@ -298,7 +303,7 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         // From the start: one that reads first and writes then is refused at once when another writes, however long it would wait.
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Of an earlier version: they are filled anew at each tick.
-        for (table, newest) in [("boards", "risk"), ("dispatcher", "usage")] {
+        for (table, newest) in [("boards", "quiet"), ("dispatcher", "usage")] {
             if lacks_column(&tx, table, newest)? {
                 tx.execute_batch(&format!("DROP TABLE {table}"))?;
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{BoardRow, DispatcherRow};
 use crate::report::{BoardReport, held_by_reason};
+use crate::root::Slug;
 use crate::site::Site;
 use crate::tick::state::{BoardState, LastKnown};
 use crate::usage::Usage;
@@ -13,7 +14,7 @@ use crate::worker::identity::Identity;
 pub(crate) fn board_row(
     site: &Site,
     report: &BoardReport,
-    state: Option<&BoardState>,
+    (state, is_quiet): (Option<&BoardState>, bool),
     last_known: &LastKnown,
 ) -> BoardRow {
     let failure = report.failure.as_ref();
@@ -39,7 +40,18 @@ pub(crate) fn board_row(
         suppressed: site.resilience.suppressed(&report.slug),
         guarded: state.is_some_and(BoardState::is_guarded),
         risk: state.and_then(|state| state.risk.clone()),
+        quiet: is_quiet,
     }
+}
+
+/// What changes of the boards' lines.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    pub(crate) rows: &'a [BoardRow],
+    /// There is no line of any other board.
+    pub(crate) are_all: bool,
+    /// Boards that are gone.
+    pub(crate) gone: &'a [Slug],
 }
 
 pub(crate) fn dispatcher_row(

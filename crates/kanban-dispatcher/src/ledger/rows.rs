@@ -26,6 +26,8 @@ pub(crate) struct BoardRow {
     pub(crate) suppressed: u64,
     pub(crate) guarded: bool,
     pub(crate) risk: Option<String>,
+    /// Nothing is to be done for it: the passes since its last turn were turns without an effect.
+    pub(crate) quiet: bool,
 }
 
 /// The dispatcher's own line.
@@ -69,7 +71,7 @@ pub(crate) fn read_dispatcher(db: &Connection) -> Result<Option<DispatcherRow>> 
 pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
     db.prepare(
         "SELECT slug, outcome, class, code, reason, missing, since, next_retry, repair_attempts, last_tick, ready, \
-         running, held, suppressed, guarded, risk FROM boards ORDER BY slug <> 'default', slug",
+         running, held, suppressed, guarded, risk, quiet FROM boards ORDER BY slug <> 'default', slug",
     )?
     .query_map([], |row| {
         Ok(BoardRow {
@@ -89,6 +91,7 @@ pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
             suppressed: row.get::<_, i64>(13)?.cast_unsigned(),
             guarded: row.get(14)?,
             risk: row.get(15)?,
+            quiet: row.get(16)?,
         })
     })?
     .collect()
@@ -96,11 +99,11 @@ pub(crate) fn read_boards(db: &Connection) -> Result<Vec<BoardRow>> {
 
 pub(super) fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
     db.prepare_cached(
-        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        "INSERT OR REPLACE INTO boards VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(rusqlite::params![
         row.slug, row.outcome, row.class, row.code, row.reason, row.missing, row.since, row.next_retry,
         row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
-        row.guarded, row.risk,
+        row.guarded, row.risk, row.quiet,
     ])
 }

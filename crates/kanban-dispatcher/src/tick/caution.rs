@@ -103,6 +103,11 @@ impl Caution {
         }
     }
 
+    /// Whether time alone tells nothing more about its starts.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.rest.is_none() && self.young.is_empty()
+    }
+
     /// Whether this task died at its start, and nobody has lived since: others go first.
     pub(crate) fn has_died(&self, task: &str) -> bool {
         self.deaths.iter().any(|death| death.task == task)

@@ -6,6 +6,7 @@ mod claims;
 mod damage;
 mod mend;
 pub(crate) mod outcome;
+pub(crate) mod quiet;
 pub(crate) mod state;
 mod workers;
 
@@ -22,6 +23,7 @@ use fingerprint_quarantine::{Admission, Reason};
 use self::claims::limit_claims;
 use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
+use self::quiet::{Quiet, Rest};
 use self::state::BoardState;
 use self::workers::Scene;
 use crate::board::{apply_while, note_told, observe, prove_writable};
@@ -129,6 +131,7 @@ impl Tick {
 pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     let site = &*tick.site;
     let slug = state.board.slug().clone();
+    state.quiet = None;
     // Before the attempt: what changes during it must count as a change.
     let stamp = state.observe();
     let mut before = stamp;
@@ -137,7 +140,10 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     }
     let mut attempt = match site.resilience.quarantine.admit_stamped(&slug, stamp) {
         Admission::Go(attempt) => attempt,
-        Admission::Held(held) => return held_report(state, &held),
+        Admission::Held(held) => {
+            state.quiet = Some(Quiet::held(stamp, &held, tick.monotonic));
+            return held_report(state, held.retry_in);
+        }
         Admission::Probing => return BoardReport::new(&slug, Outcome::Busy),
     };
     let lock = match tick_lock(state) {
@@ -193,7 +199,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     }
     drop(lock);
     match result {
-        Ok(()) => {
+        Ok(rest) => {
             let ended = attempt.ok();
             if !report.held.contains_key(&HeldReason::NoWorker) {
                 site.resilience.log_success(&slug, ended.is_some());
@@ -201,6 +207,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
             log_work(tick.number, &report);
             log_no_worker(tick, state, &report);
             state.succeeded(tick.now, &report);
+            state.quiet = Quiet::after(rest, before, state, &report);
             report
         }
         Err(error) => {
@@ -249,7 +256,7 @@ fn is_hold(state: &BoardState, error: &Error) -> bool {
 }
 
 /// Opens, reads, decides, writes, starts: everything that touches the board's database.
-fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Result<(), Error> {
+fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Result<Rest, Error> {
     let site = &*tick.site;
     let board = Arc::clone(&state.board);
     let slug = board.slug();
@@ -311,7 +318,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
         workers::stop(tick, slug, task, *reason, report);
     }
     state.close_surplus(tick);
-    Ok(())
+    Ok(quiet::rest(
+        tick, state, &view, &processes, &decision, report,
+    ))
 }
 
 /// The lock under which a board is ticked, by whatever program. `None`: another program is at it.

@@ -1,5 +1,7 @@
 //! How a turn ends that did not run through: told once, kept for `status`.
 
+use std::time::Duration;
+
 use error_classify::{Class, Remedy};
 use fingerprint_quarantine::Held;
 
@@ -72,10 +74,10 @@ pub(super) fn log_work(tick: u64, report: &BoardReport) {
     }
 }
 
-pub(super) fn held_report(state: &BoardState, held: &Held) -> BoardReport {
+pub(crate) fn held_report(state: &BoardState, retry_in: Option<Duration>) -> BoardReport {
     let mut report = BoardReport::new(state.board.slug(), Outcome::Held);
     report.failure = state.failure.clone();
-    report.next_retry = held.retry_in;
+    report.next_retry = retry_in;
     report
 }
 

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::Tick;
 use super::caution::Caution;
+use super::quiet::Quiet;
 use crate::board::{drift, open_existing, refuse_newer};
 use crate::error::Error;
 use crate::evidence::Copy;
@@ -18,7 +19,7 @@ use crate::ledger::whose::{Found, Whose};
 use crate::report::{BoardFailure, BoardReport};
 use crate::root::Board;
 use crate::site::Site;
-use crate::strain::Strain;
+use crate::strain::{Allowed, Strain};
 use crate::transition::Transition;
 use crate::view::{BadRow, HeldCounts, HeldReason, View};
 
@@ -55,6 +56,8 @@ pub(crate) struct BoardState {
     files: SqliteFiles,
     /// The files' stamp after the last turn.
     settled: Option<SqliteStamp>,
+    /// Whether it needs no turn, as the last one has shown.
+    pub(crate) quiet: Option<Quiet>,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
     guard: Option<Guard>,
 }
@@ -101,6 +104,7 @@ impl BoardState {
             waits: 0,
             last_served: 0,
             settled: None,
+            quiet: None,
             refusals: Refusals::default(),
             files,
             guard: None,
@@ -152,7 +156,14 @@ impl BoardState {
 
     /// A turn is over: what is found changed from now on was changed by others.
     pub(crate) fn settle(&mut self) {
-        self.settled = Some(self.ageless());
+        let after = self.observe();
+        self.settled = Some(ageless(after));
+        self.quiet = self.quiet.and_then(|quiet| quiet.confirmed(after));
+    }
+
+    /// Whether nothing in memory gives its next turn something to do.
+    pub(crate) fn is_calm(&self, tick: &Tick) -> bool {
+        self.caution.is_calm() && self.refusals.is_empty(tick.monotonic)
     }
 
     /// Whether the files have changed since the last turn.
@@ -297,6 +308,15 @@ impl Refusals {
             .filter(|transition| matches!(transition, Transition::Fail(_)));
         self.resting
             .extend(failed.map(|transition| (transition.task().to_owned(), until)));
+    }
+
+    /// Whether nothing waits.
+    fn is_empty(&self, now: Duration) -> bool {
+        let is_over = |tasks: &HashMap<String, Duration>| tasks.values().all(|until| *until <= now);
+        is_over(&self.refused)
+            && is_over(&self.resting)
+            && self.unstarted.is_empty()
+            && matches!(self.disk.allows(now), Allowed::All)
     }
 
     pub(crate) fn add_unstarted(&mut self, task: &str) {

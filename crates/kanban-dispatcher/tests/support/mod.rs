@@ -168,6 +168,14 @@ impl Fleet {
             .ok_or_else(|| format!("no board \"{name}\" in {report:?}").into())
     }
 
+    /// The same of a board that may have been quiet: then it had none.
+    pub fn turn<'r>(&self, report: &'r TickReport, name: &str) -> Result<Option<&'r BoardReport>> {
+        match self.part(report, name) {
+            Err(_) if report.quiet > 0 => Ok(None),
+            part => part.map(Some),
+        }
+    }
+
     /// What another process sees of one board.
     pub fn status(&self, name: &str) -> Result<BoardStatus> {
         let slug = self.slug(name);

@@ -1,0 +1,132 @@
+//! Whether a board's next turn would do nothing, so that it need not be had.
+
+use std::time::Duration;
+
+use fingerprint_quarantine::{Held, SqliteFiles, SqliteStamp};
+
+use super::Tick;
+use super::state::BoardState;
+use crate::decide::Decision;
+use crate::report::BoardReport;
+use crate::view::{HeldReason, Process, Processes, Status, View};
+
+/// What a turn has shown: until the files change, or one of these instants, another one would find the same and do nothing.
+///
+/// Everything else that a turn depends on (settings, pauses, ends of workers, the clocks' steps) wakes the board by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    /// The files before and after that turn.
+    stamp: SqliteStamp,
+    /// When time gives it something to do (unix seconds).
+    due: Option<i64>,
+    /// When it is to be looked at whatever happens (monotonic).
+    look: Option<Duration>,
+    /// Its tasks wait for nothing but places, which other boards' workers have.
+    pub(crate) waits: bool,
+    /// It is on hold.
+    pub(crate) is_held: bool,
+}
+
+/// What a turn that ran through has left to be done, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Something was done, or the next turn may do something.
+    Restless,
+    /// Nothing, until this instant (unix seconds).
+    Until(Option<i64>),
+}
+
+// ===== impl Quiet =====
+
+impl Quiet {
+    /// After a turn that ran through on files that looked like `before`.
+    pub(super) fn after(
+        rest: Rest,
+        before: SqliteStamp,
+        state: &BoardState,
+        report: &BoardReport,
+    ) -> Option<Self> {
+        let Rest::Until(due) = rest else {
+            return None;
+        };
+        Some(Self {
+            stamp: before,
+            due,
+            look: state.next_check,
+            waits: report.held.contains_key(&HeldReason::HostCap),
+            is_held: false,
+        })
+    }
+
+    /// Of a board that is held by the files as they look.
+    pub(super) fn held(stamp: SqliteStamp, held: &Held, now: Duration) -> Self {
+        Self {
+            stamp,
+            due: None,
+            look: held.retry_in.map(|wait| now.saturating_add(wait)),
+            waits: false,
+            is_held: true,
+        }
+    }
+
+    /// If the files still look like that, and no write to them could go unseen: that is asked when the turn is over.
+    pub(crate) fn confirmed(self, after: SqliteStamp) -> Option<Self> {
+        (self.stamp == after && !after.is_young()).then_some(self)
+    }
+
+    /// Whether time has changed nothing.
+    pub(crate) fn lasts(&self, unix: i64, monotonic: Duration) -> bool {
+        self.due.is_none_or(|due| unix < due) && self.look.is_none_or(|look| monotonic < look)
+    }
+
+    /// Whether the files have not changed: two `stat`s.
+    pub(crate) fn is_unchanged(&self, files: &SqliteFiles) -> bool {
+        files.observe() == self.stamp
+    }
+
+    /// How long it is left alone, if nothing changes before.
+    pub(crate) fn look_in(&self, now: Duration) -> Option<Duration> {
+        self.look.map(|look| look.saturating_sub(now))
+    }
+}
+
+/// What a turn leaves: restless unless everything that it depends on is in the board's files, or in the clock, or wakes the board.
+pub(super) fn rest(
+    tick: &Tick,
+    state: &BoardState,
+    view: &View,
+    processes: &Processes,
+    decision: &Decision,
+    report: &BoardReport,
+) -> Rest {
+    let is_idle =
+        decision.transitions.is_empty() && decision.claims.is_empty() && decision.stops.is_empty();
+    // Reasons that end by something else than a change of the board, an instant that the decision knows, or a freed place.
+    let is_driven = report.held.keys().any(|reason| {
+        matches!(
+            reason,
+            HeldReason::Breaker
+                | HeldReason::RampUp
+                | HeldReason::NoWorker
+                | HeldReason::WorkerEnding
+        )
+    });
+    // The end of a process that is not ours is news to nobody; and one that is to stop is watched.
+    let is_watched = |id: &str| match processes.get(id) {
+        None | Some(Process::Alive { stopping: None }) => true,
+        Some(_) => false,
+    };
+    let mut running = view
+        .tasks
+        .iter()
+        .filter(|task| task.status == Status::Running);
+    let is_quiet = is_idle
+        && !is_driven
+        && report.stopped == 0
+        && state.is_calm(tick)
+        && running.all(|task| is_watched(&task.id));
+    match is_quiet {
+        true => Rest::Until(decision.next_due),
+        false => Rest::Restless,
+    }
+}

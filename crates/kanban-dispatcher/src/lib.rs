@@ -40,6 +40,7 @@ mod transition;
 mod usage;
 mod view;
 mod wake;
+mod watch;
 mod why;
 mod words;
 mod worker;

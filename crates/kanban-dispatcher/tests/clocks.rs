@@ -68,7 +68,10 @@ fn a_step_of_the_wall_clock_stops_and_doubles_nobody_and_the_time_limit_still_ho
         fleet.advance(599);
         let report = dispatcher.tick();
         let alpha = fleet.turn(&report, "alpha")?;
-        assert!(alpha.is_none_or(is_calm), "{step}: one second is left: {alpha:?}");
+        assert!(
+            alpha.is_none_or(is_calm),
+            "{step}: one second is left: {alpha:?}"
+        );
         assert_eq!(fleet.processes(), workers);
 
         fleet.advance(1);

@@ -79,6 +79,9 @@ pub struct Config {
     pub busy_timeout_ms: Duration,
     /// Whether a board has no turn while its files are unchanged and nothing is due on it. The result is the same without.
     pub skip_quiet_boards: bool,
+    /// Whether the kernel is asked to tell of changed boards, so that they have a turn at once and unchanged ones cost nothing. Where
+    /// it cannot tell, and once a minute, boards are looked at all the same.
+    pub watch: bool,
     /// How many boards are worked on at the same time.
     pub lanes: NonZeroUsize,
     /// Seconds after which a tick goes on without a board that has not come back.
@@ -195,6 +198,7 @@ impl Default for Config {
             // A tick may meet several locked boards; the peer's 120 s would stop every other board.
             busy_timeout_ms: Duration::from_millis(250),
             skip_quiet_boards: true,
+            watch: true,
             lanes: nonzero_usize(4),
             board_deadline_seconds: Duration::from_secs(10),
             guard_connections_max: 256,

@@ -42,6 +42,7 @@ impl Dispatcher {
             self.has_led = true;
             self.is_shut_down = false;
             self.roster.wake_all();
+            self.roster.distrust();
         }
         self.open_ledger()
             .map_err(|error| (StandbyReason::LedgerBusy, error))?;

@@ -2,11 +2,13 @@
 
 mod builder;
 mod farewell;
+mod hints;
 mod lead;
 mod levers;
 mod risks;
 mod rooms;
 mod roster;
+mod seat;
 mod settings;
 mod surroundings;
 mod turns;
@@ -145,11 +147,14 @@ impl Dispatcher {
     /// Ticks at the configured interval, and sooner where a worker has ended, until `wake` says stop. Then shuts down.
     pub fn run(&mut self, wake: &Wake) {
         self.wake = wake.clone();
+        // What was watched before woke somebody else.
+        self.roster.watch(wake, false);
         tracing::info!(root = %self.site.root.dir().display(), "dispatcher starts");
         let mut next = self.site.clock.monotonic();
         let mut looked = next;
         while !wake.is_stopped() {
             let now = self.site.clock.monotonic();
+            let mut hinted = None;
             if now >= next {
                 self.tick();
                 next = now + self.config.dispatch_interval_seconds;
@@ -162,6 +167,7 @@ impl Dispatcher {
                     self.roster.wake(&slug);
                     news.insert(slug);
                 }
+                hinted = self.heed_hints(now, &mut news);
                 if self.lock.is_some() && !news.is_empty() {
                     // An end frees a place: the boards that wait for one are concerned too.
                     if !self.wanting.is_empty() {
@@ -178,7 +184,7 @@ impl Dispatcher {
             if let Some(step) = self.site.workers.next_step() {
                 wait = wait.min(step.saturating_sub(now));
             }
-            if let Some(due) = self.next_due(looked) {
+            for due in [self.next_due(looked), hinted].into_iter().flatten() {
                 wait = wait.min(due.saturating_sub(now));
             }
             wake.wait(wait);
@@ -280,6 +286,9 @@ impl Dispatcher {
             is_full: !self.config.skip_quiet_boards,
             only,
         };
+        // One tick alone has nothing of it.
+        let is_wanted = self.config.watch && self.ticks > 0;
+        self.roster.watch(&self.wake, is_wanted);
         let choice = self.roster.choose(&self.site.root, pass)?;
         if self.lost_boards_dir() {
             let dir = self.site.root.boards_dir();
@@ -335,7 +344,8 @@ impl Dispatcher {
             self.site.ledger.keep_breaker(&self.site.root, slug, None);
         }
         self.out.remove(slug);
-        self.roster.settle(slug, state.quiet);
+        let now = self.site.clock.monotonic();
+        self.roster.settle(slug, state.quiet, now);
         self.settle_in(slug.clone(), state);
     }
 

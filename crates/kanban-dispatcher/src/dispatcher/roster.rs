@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use fingerprint_quarantine::{FileState, SqliteFiles};
+use fingerprint_quarantine::FileState;
 
+use super::hints::Hints;
+use super::seat::{Look, Seat};
 use crate::discover::{is_served, list};
 use crate::error::Error;
 use crate::root::{Board, Root, Slug};
@@ -13,25 +15,18 @@ use crate::tick::quiet::Quiet;
 /// Every board is looked at from the ground up this often, whatever is believed of it.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// The boards below a root. A board that is quiet costs a pass two `stat`s and no look-up.
+/// The boards below a root. A board that is quiet costs a pass two `stat`s, or none if it is watched, and no look-up.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
+    pub(super) hints: Hints,
     /// The boards' directory as it was when it was listed; `None` when it must be listed.
     dir: Option<FileState>,
-    seats: Vec<Seat>,
+    pub(super) seats: Vec<Seat>,
     places: HashMap<Slug, usize>,
     /// Names that are no board now and may become one.
     others: Vec<Board>,
     /// When `board.json` of every board was last read (monotonic).
     swept: Option<Duration>,
-}
-
-#[derive(Debug)]
-struct Seat {
-    board: Board,
-    files: SqliteFiles,
-    /// As its last turn left it; `None`: it needs one.
-    quiet: Option<Quiet>,
 }
 
 /// By what a pass chooses.
@@ -79,22 +74,30 @@ impl Roster {
     /// # Errors
     /// The boards' directory exists but cannot be listed.
     pub(super) fn choose(&mut self, root: &Root, pass: Pass<'_>) -> Result<Choice, Error> {
+        self.hear();
         // Before it is listed: what changes meanwhile counts as a change.
         let dir = FileState::of(&root.boards_dir());
         let is_soon = |last| pass.monotonic.saturating_sub(last) < SWEEP_EVERY;
-        let is_same = self.dir == Some(dir) && !dir.is_young() && self.swept.is_some_and(is_soon);
+        let is_sweep = !self.swept.is_some_and(is_soon);
+        let is_same = self.dir == Some(dir) && !dir.is_young() && !is_sweep;
         if is_same && !self.others.iter().any(is_served) {
-            let choice = self.look(root, pass);
+            let choice = self.look(root, pass, is_sweep);
             if choice.turns.iter().all(|chosen| is_served(&chosen.board)) {
                 return Ok(choice);
             }
         }
+        // A directory above the boards may have been renamed, which nobody tells.
+        let is_other = |last: FileState| which(last) != which(dir);
+        if is_sweep || self.dir.is_some_and(is_other) {
+            self.distrust();
+        }
         self.dir = None;
         let is_new_list = self.list(root)?;
         (self.dir, self.swept) = (Some(dir), Some(pass.monotonic));
+        self.follow();
         Ok(Choice {
             is_new_list,
-            ..self.look(root, pass)
+            ..self.look(root, pass, is_sweep)
         })
     }
 
@@ -112,37 +115,50 @@ impl Roster {
         let seat = |board: Board| {
             known
                 .remove(board.slug())
-                .unwrap_or_else(|| Seat::new(board))
+                .unwrap_or_else(|| Seat::new(board, self.hints.next_key()))
         };
         self.seats = listing.boards.into_iter().map(seat).collect();
+        self.hints.forget(known.values());
         let slugs = self.seats.iter().map(|seat| seat.board.slug().clone());
         self.places = slugs.zip(0..).collect();
         Ok(true)
     }
 
-    fn look(&self, root: &Root, pass: Pass<'_>) -> Choice {
+    fn look(&mut self, root: &Root, pass: Pass<'_>, is_sweep: bool) -> Choice {
         let mut choice = Choice::default();
-        for seat in &self.seats {
-            let slug = seat.board.slug();
-            if !root.serves(slug) || pass.only.is_some_and(|only| !only.contains(slug)) {
-                continue;
+        let all = 0..self.seats.len();
+        let some = pass.only.map(|only| {
+            let mut places: Vec<usize> = only.iter().filter_map(|slug| self.place(slug)).collect();
+            places.sort_unstable();
+            places
+        });
+        let look = Look {
+            unix: pass.unix,
+            monotonic: pass.monotonic,
+            is_sweep,
+        };
+        let mut take = |place: usize| {
+            let seat = &mut self.seats[place];
+            if !root.serves(seat.board.slug()) {
+                return;
             }
-            let mut only_waits = false;
-            if let Some(quiet) = seat.quiet.filter(|quiet| seat.stays(quiet, pass)) {
-                only_waits = quiet.waits && pass.has_room;
-                if quiet.is_held {
+            let quiet = seat.quiet(look).filter(|_| !pass.is_full);
+            let only_waits = quiet.is_some_and(|quiet| quiet.waits && pass.has_room);
+            match quiet {
+                Some(quiet) if quiet.is_held => {
                     let retry_in = quiet.look_in(pass.monotonic);
-                    choice.held.push((slug.clone(), retry_in));
-                    continue;
-                } else if !only_waits {
-                    choice.quiet += 1;
-                    continue;
+                    choice.held.push((seat.board.slug().clone(), retry_in));
                 }
+                Some(_) if !only_waits => choice.quiet += 1,
+                _ => choice.turns.push(Chosen {
+                    board: seat.board.clone(),
+                    only_waits,
+                }),
             }
-            choice.turns.push(Chosen {
-                board: seat.board.clone(),
-                only_waits,
-            });
+        };
+        match some {
+            Some(places) => places.into_iter().for_each(&mut take),
+            None => all.for_each(&mut take),
         }
         choice
     }
@@ -167,15 +183,15 @@ impl Roster {
     }
 
     /// A board's turn is over, and has left it like this.
-    pub(super) fn settle(&mut self, slug: &Slug, quiet: Option<Quiet>) {
-        if let Some(place) = self.places.get(slug) {
-            self.seats[*place].quiet = quiet;
+    pub(super) fn settle(&mut self, slug: &Slug, quiet: Option<Quiet>, now: Duration) {
+        if let Some(place) = self.place(slug) {
+            self.seats[place].settle(quiet, now);
         }
     }
 
     /// Whether its last turn ran through, and each pass since stands for another one.
     pub(super) fn is_quiet(&self, slug: &Slug) -> bool {
-        let quiet = self.place(slug).and_then(|place| self.seats[place].quiet);
+        let quiet = self.place(slug).and_then(|place| self.seats[place].left());
         quiet.is_some_and(|quiet| !quiet.is_held)
     }
 
@@ -186,28 +202,20 @@ impl Roster {
 
     /// Something has happened that concerns this board.
     pub(super) fn wake(&mut self, slug: &Slug) {
-        self.settle(slug, None);
+        if let Some(place) = self.place(slug) {
+            self.seats[place].wake();
+        }
     }
 
     /// Something has happened that may concern every board.
     pub(super) fn wake_all(&mut self) {
         for seat in &mut self.seats {
-            seat.quiet = None;
+            seat.wake();
         }
     }
 }
 
-impl Seat {
-    fn new(board: Board) -> Self {
-        Self {
-            files: SqliteFiles::new(board.db()),
-            board,
-            quiet: None,
-        }
-    }
-
-    /// Whether it is as its last turn has left it.
-    fn stays(&self, quiet: &Quiet, pass: Pass<'_>) -> bool {
-        !pass.is_full && quiet.lasts(pass.unix, pass.monotonic) && quiet.is_unchanged(&self.files)
-    }
+/// Which file it is, whatever is in it.
+fn which(state: FileState) -> Option<(u64, u64)> {
+    state.stamp().map(|stamp| (stamp.dev, stamp.ino))
 }

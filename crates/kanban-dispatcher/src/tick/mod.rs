@@ -318,8 +318,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
         workers::stop(tick, slug, task, *reason, report);
     }
     state.close_surplus(tick);
+    let strays = &still_alive;
     Ok(quiet::rest(
-        tick, state, &view, &processes, &decision, report,
+        tick, state, &view, &processes, &decision, report, strays,
     ))
 }
 

@@ -1,5 +1,6 @@
 //! Whether a board's next turn would do nothing, so that it need not be had.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use fingerprint_quarantine::{Held, SqliteFiles, SqliteStamp};
@@ -98,9 +99,12 @@ pub(super) fn rest(
     processes: &Processes,
     decision: &Decision,
     report: &BoardReport,
+    strays: &HashSet<String>,
 ) -> Rest {
-    let is_idle =
-        decision.transitions.is_empty() && decision.claims.is_empty() && decision.stops.is_empty();
+    let is_idle = decision.transitions.is_empty()
+        && decision.claims.is_empty()
+        && decision.stops.is_empty()
+        && strays.is_empty();
     // Reasons that end by something else than a change of the board, an instant that the decision knows, or a freed place.
     let is_driven = report.held.keys().any(|reason| {
         matches!(

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::run::{Done, cargo, run, stream, target, with_any_sqlite};
-use crate::{bench, features, msrv, old_sqlite, package, packages, syscalls, test, torture};
+use crate::{bench, features, msrv, old_sqlite, package, packages, scale, syscalls, test, torture};
 
 type Step = fn() -> Done;
 
@@ -26,6 +26,7 @@ const STEPS: &[(&str, Step)] = &[
     ("examples", examples),
     ("loom", loom),
     ("demo", demo),
+    ("scale", scale::brief),
     ("benches", bench::brief),
 ];
 

@@ -20,6 +20,7 @@ mod peer;
 #[cfg(test)]
 mod recipes;
 mod run;
+mod scale;
 mod syscalls;
 mod test;
 mod tools;
@@ -33,6 +34,10 @@ Usage: cargo xtask CHORE
   test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
   ci     what CI runs, in its order; ends with a table of the steps
   bench  measures all benches properly, about six minutes, and writes the tables into docs/benchmarks.md
+
+  scale [--quick] [--only ROW] [--write]
+         what a tick costs with 10 to 10,000 boards, beside the peer and the least that it can cost, under ten minutes; --write
+         puts the tables into docs/benchmarks.md and draws docs/tick-cost.svg
 
   cases [--write]
          the cases of production alone, and whether docs/reliability.md tells of each; --write has it tell
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["ci"] => ci::run_all(),
         ["bench"] => bench::proper(),
+        ["scale", options @ ..] => scale::run_one(options),
         ["syscalls"] => syscalls::check(),
         ["old-sqlite"] => old_sqlite::check(),
         ["cases"] => cases::run_all(false),

@@ -1,0 +1,267 @@
+//! Boards with something to start: a tick reads, decides and claims; what a claim costs, without a process and with one.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kanban_dispatcher::{Config, Dispatcher, Job, WorkerCommand};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::{Plan, claim_syncs, sound};
+use crate::Result;
+use crate::fleet::{Fleet, connect};
+use crate::meter::{Cost, Costs, Repeat, measured, median, now_ns, until};
+use crate::peer::Peer;
+use crate::report::{Line, NONE, Section, Value};
+use crate::settings::Mode;
+
+pub(super) const BACKLOG: usize = 64;
+const FEW: usize = 4;
+
+/// No task is given up, and no board rests, however often a start is refused.
+const SETTINGS: &str = "check.interval_seconds = 0\nworkers_max = 500\nfailure_limit = 1000\nbreaker.deaths = 0\n\
+                        dispatch_interval_seconds = 0.01";
+
+/// A thousand tasks beside those that are ready: most are done, the others wait for a parent or for a person.
+const THOUSAND: &str = "\
+DELETE FROM tasks;
+DELETE FROM task_events;
+INSERT INTO tasks (id, title, status, created_at) VALUES ('t_parent', 'parent', 'triage', 1);
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 995)
+INSERT INTO tasks (id, title, assignee, status, created_at) SELECT printf('t_old%04d', i), 'task', 'coder',
+    CASE WHEN i <= 500 THEN 'done' WHEN i <= 750 THEN 'todo' ELSE 'blocked' END, 1 FROM n;
+INSERT INTO task_links (parent_id, child_id) SELECT 't_parent', id FROM tasks WHERE status = 'todo';
+INSERT INTO task_events (task_id, kind, created_at) SELECT id, 'blocked', 1 FROM tasks WHERE status = 'blocked';";
+
+/// What becomes of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// The launcher refuses: claim and failure are written, and there is no process.
+    Refused,
+    /// A process that ends at once.
+    True,
+}
+
+pub(crate) fn measure(plan: &Plan) -> Result<Section> {
+    eprintln!("claims");
+    let rounds = plan.or(21, 3);
+    let mut lines = Vec::new();
+    for (name, sql, ready) in [
+        ("board of 1,000 tasks, 4 ready", THOUSAND, FEW),
+        ("backlog of 64", "", BACKLOG),
+    ] {
+        let (refused, peers) = pair(plan, sql, ready, Start::Refused, rounds)?;
+        let value = |ns: Option<f64>| ns.map_or(NONE, Value::Time);
+        let limit = match ready {
+            BACKLOG => Value::Time(limit(plan, rounds)?.wall),
+            _ => NONE,
+        };
+        lines.push(
+            Line::new(format!("{name}, claimed"), Value::Time(refused.claimed))
+                .limit(limit)
+                .peer(value(peers.map(|peers| peers.claimed))),
+        );
+        lines.push(
+            Line::new(format!("{name}, and refused"), Value::Time(refused.whole))
+                .peer(value(peers.map(|peers| peers.whole))),
+        );
+        let (started, peers) = pair(plan, sql, ready, Start::True, rounds)?;
+        lines.push(
+            Line::new(format!("{name}, and started"), Value::Time(started.whole))
+                .peer(value(peers.map(|peers| peers.whole))),
+        );
+    }
+    lines.extend(claim_syncs::measure(plan)?);
+    let about = "Time on the wall per claim, synchronous FULL on both sides. \"Claimed\": from the start of the tick until the launcher is \
+                 asked for the first command, when all claims are committed; of the peer, until its first claim begins, and all its \
+                 claims. \"And refused\": the whole tick where the launcher refuses, so that each failure is written too. \"And \
+                 started\": the whole tick, with a process for each. The limit is all claims in one plain transaction, with one sync.";
+    Ok(Section {
+        title: "Claims",
+        about: about.to_owned(),
+        lines,
+    })
+}
+
+/// Nanoseconds for one claim: until it is committed, and of the whole tick.
+#[derive(Debug, Clone, Copy)]
+struct PerClaim {
+    claimed: f64,
+    whole: f64,
+}
+
+/// Ours and the peer's.
+fn pair(
+    plan: &Plan,
+    sql: &str,
+    ready: usize,
+    start: Start,
+    rounds: usize,
+) -> Result<(PerClaim, Option<PerClaim>)> {
+    let ours = ours(plan, sql, ready, start, rounds)?;
+    Ok((ours, peer(plan, sql, ready, start, rounds)?))
+}
+
+/// A dispatcher, and the first instant at which its launcher was asked; 0 is not yet.
+pub(super) struct Asked {
+    pub(super) dispatcher: Dispatcher,
+    first: Arc<AtomicU64>,
+}
+
+impl Asked {
+    pub(super) fn new(fleet: &Fleet, start: Start) -> Result<Self> {
+        let config: Config = Mode::Sweep.config(SETTINGS)?.ok_or("there is no sweep")?;
+        let first = Arc::new(AtomicU64::new(0));
+        let asked = Arc::clone(&first);
+        let command = move |_: &Job<'_>| {
+            let _ = asked.compare_exchange(0, now_ns(), Ordering::Relaxed, Ordering::Relaxed);
+            match start {
+                Start::Refused => Err(io::Error::other("refused")),
+                Start::True => Ok(WorkerCommand {
+                    argv: vec!["true".into()],
+                    env: Vec::new(),
+                }),
+            }
+        };
+        let builder = Dispatcher::builder(fleet.root.clone(), config);
+        Ok(Self {
+            dispatcher: builder.launcher(command).build(),
+            first,
+        })
+    }
+
+    /// One tick that must make so many claims: when the first command was asked for, and what the whole took.
+    pub(super) fn tick(&mut self, ready: usize, start: Start) -> Result<(f64, f64)> {
+        self.first.store(0, Ordering::Relaxed);
+        let begun = now_ns();
+        let (report, cost) = measured(|| self.dispatcher.tick());
+        sound(&report)?;
+        let claimed = match start {
+            Start::Refused => report.boards.first().map_or(0, |board| board.failed) as usize,
+            Start::True => report.started(),
+        };
+        if claimed != ready {
+            return Err(format!("{claimed} claims and not {ready}: {report:?}").into());
+        }
+        let claimed = self.first.load(Ordering::Relaxed) - begun;
+        Ok((claimed as f64, cost.wall))
+    }
+}
+
+/// The medians, for one claim each.
+fn per_claim(rounds: &[(f64, f64)], ready: usize) -> PerClaim {
+    PerClaim {
+        claimed: median(rounds.iter().map(|round| round.0)) / ready as f64,
+        whole: median(rounds.iter().map(|round| round.1)) / ready as f64,
+    }
+}
+
+/// What makes so many new tasks ready in this round, and removes those of the round before.
+pub(super) fn feed(round: usize, ready: usize) -> Vec<String> {
+    let removed = [
+        ("tasks", "id"),
+        ("task_runs", "task_id"),
+        ("task_events", "task_id"),
+    ]
+    .map(|(table, column)| format!("DELETE FROM {table} WHERE {column} LIKE 't_new%'"));
+    let made = (0..ready).map(|n| {
+        format!(
+            "INSERT INTO tasks (id, title, assignee, status, created_at) \
+             VALUES ('t_new{round:03}{n:03}', 'task', 'coder', 'ready', 1)"
+        )
+    });
+    removed.into_iter().chain(made).collect()
+}
+
+pub(super) fn write(db: &Connection, sql: &[String]) -> Result {
+    Ok(db.execute_batch(&format!("BEGIN; {}; COMMIT", sql.join("; ")))?)
+}
+
+fn ours(plan: &Plan, sql: &str, ready: usize, start: Start, rounds: usize) -> Result<PerClaim> {
+    let fleet = Fleet::new(&plan.place, 1, sql)?;
+    let mut asked = Asked::new(&fleet, start)?;
+    let db = connect(&fleet.boards[0])?;
+    let mut costs = Vec::new();
+    for round in Repeat::new(rounds, Duration::from_secs(8)) {
+        let dispatcher = &mut asked.dispatcher;
+        until("the workers have ended", Duration::from_secs(30), || {
+            sound(&dispatcher.tick())?;
+            Ok(dispatcher.workers_alive() == 0)
+        })?;
+        sound(&dispatcher.tick())?;
+        write(&db, &feed(round, ready))?;
+        costs.push(asked.tick(ready, start)?);
+    }
+    Ok(per_claim(&costs, ready))
+}
+
+fn peer(
+    plan: &Plan,
+    sql: &str,
+    ready: usize,
+    start: Start,
+    rounds: usize,
+) -> Result<Option<PerClaim>> {
+    let Some(python) = &plan.python else {
+        return Ok(None);
+    };
+    let fleet = Fleet::new(&plan.place, 1, sql)?;
+    let mut peer = Peer::on(python, &fleet, None)?;
+    // The first time it checks the file.
+    peer.claims(&[], false)?;
+    let mut costs = Vec::new();
+    for round in Repeat::new(rounds, Duration::from_secs(8)) {
+        let claims = peer.claims(&feed(round, ready), start == Start::True)?;
+        if claims.count != ready as u64 {
+            return Err(format!("the peer made {} claims and not {ready}", claims.count).into());
+        }
+        costs.push((claims.claimed, claims.wall));
+    }
+    Ok(Some(per_claim(&costs, ready)))
+}
+
+/// All rows of 64 claims in one transaction, by prepared statements.
+fn limit(plan: &Plan, rounds: usize) -> Result<Cost> {
+    let fleet = Fleet::idle(&plan.place, 1)?;
+    let mut db = connect(&fleet.boards[0])?;
+    let mut costs = Costs::default();
+    for round in Repeat::new(rounds, Duration::from_secs(10)) {
+        write(&db, &feed(round, BACKLOG))?;
+        let (done, cost) = measured(|| claim_all(&mut db));
+        if done? != BACKLOG {
+            return Err("the limit has not claimed them all".into());
+        }
+        costs.push(cost);
+    }
+    Ok(costs.median().each(BACKLOG))
+}
+
+fn claim_all(db: &mut Connection) -> rusqlite::Result<usize> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut ready = transaction
+        .prepare_cached("SELECT id FROM tasks WHERE status = 'ready' AND assignee IS NOT NULL")?;
+    let ids: Vec<String> = ready
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    drop(ready);
+    for id in &ids {
+        let mut run = transaction.prepare_cached(
+            "INSERT INTO task_runs (task_id, profile, status, claim_lock, claim_expires, started_at) \
+             VALUES (?1, 'coder', 'running', 'lock', 900, 1)",
+        )?;
+        run.execute([id])?;
+        let run = transaction.last_insert_rowid();
+        let mut task = transaction.prepare_cached(
+            "UPDATE tasks SET status = 'running', claim_lock = 'lock', claim_expires = 900, started_at = 1, \
+             current_run_id = ?2 WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL",
+        )?;
+        task.execute(params![id, run])?;
+        let mut event = transaction.prepare_cached(
+            "INSERT INTO task_events (task_id, run_id, kind, payload, created_at) VALUES (?1, ?2, 'claimed', '{}', 1)",
+        )?;
+        event.execute(params![id, run])?;
+    }
+    transaction.commit()?;
+    Ok(ids.len())
+}

@@ -89,9 +89,8 @@ impl Clock {
     pub(crate) fn since_boot(&self) -> Option<Duration> {
         match &self.0 {
             Source::System { .. } => {
-                let text = std::fs::read_to_string("/proc/uptime").ok()?;
-                let seconds = text.split_ascii_whitespace().next()?.parse().ok()?;
-                Duration::try_from_secs_f64(seconds).ok()
+                let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+                Duration::try_from(since).ok()
             }
             Source::Manual(_) => None,
         }

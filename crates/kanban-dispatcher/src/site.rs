@@ -8,6 +8,7 @@ use crate::ledger::Ledger;
 use crate::resilience::Resilience;
 use crate::root::Root;
 use crate::strain::Strain;
+use crate::worker::identity::Identity;
 use crate::worker::{Gate, Launcher, Workers};
 
 /// Counts the claims of this process: two dispatchers may begin within the same second.
@@ -27,6 +28,8 @@ pub(crate) struct Site {
     pub(crate) workers: Workers,
     pub(crate) ledger: Ledger,
     pub(crate) strain: Strain,
+    /// Who we are.
+    pub(crate) identity: Identity,
     /// Connections kept open between ticks.
     pub(crate) guards: AtomicUsize,
     /// What this dispatcher's claims begin with.
@@ -58,6 +61,7 @@ impl Site {
         gate: Gate,
     ) -> Self {
         let our_prefix = our_prefix();
+        let pid = std::process::id();
         Self {
             resilience: Resilience::new(config, &clock),
             launcher,
@@ -66,9 +70,10 @@ impl Site {
             root,
             ledger: Ledger::closed(),
             strain: Strain::default(),
+            identity: Identity::of(pid).unwrap_or(Identity { pid, start: 0 }),
             guards: AtomicUsize::new(0),
             // The start instant makes it this process's own, even when its pid is used again.
-            lock: format!("{our_prefix}{}:{:x}", std::process::id(), clock.unix()),
+            lock: format!("{our_prefix}{pid}:{:x}", clock.unix()),
             our_prefix,
             peer_prefix: peer_prefix(),
             clock,

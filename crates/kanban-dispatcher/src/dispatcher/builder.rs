@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Dispatcher;
+use super::guards::Recency;
 use super::roster::Roster;
 use super::settings::ConfigFile;
 use super::surroundings::Surroundings;
@@ -89,11 +90,14 @@ impl Builder {
             standby: None,
             pauses: Arc::default(),
             mark: None,
+            levers_at: None,
             ledger_fails: false,
             wake: Wake::new(),
             looked_for_risks: None,
             has_published: false,
             gone: Vec::new(),
+            unguarded: Vec::new(),
+            recency: Recency::default(),
             surroundings: Surroundings::default(),
             has_led: false,
             has_read_ledger: false,

@@ -81,6 +81,7 @@ impl Dispatcher {
                 self.has_read_ledger = true;
                 // It knows no board of this pass.
                 self.has_published = false;
+                self.levers_at = None;
                 self.roster.wake_all();
                 Ok(())
             }

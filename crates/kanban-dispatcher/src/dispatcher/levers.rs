@@ -10,7 +10,17 @@ impl Dispatcher {
     /// Reads the pauses and does what is requested. Without a ledger the pauses that are known stay in force.
     pub(super) fn pull_levers(&mut self) {
         let (root, ledger) = (&self.site.root, &self.site.ledger);
-        if let Some(read) = ledger.pauses(root, &self.pauses, self.mark.as_ref()) {
+        // Before they are read: what is written meanwhile is news to the next tick.
+        let version = ledger.version();
+        // A pause can also end by what happens to its board.
+        if version.is_some() && version == self.levers_at && self.pauses.is_empty() {
+            return;
+        }
+        let read = ledger.pauses(root, &self.pauses, self.mark.as_ref());
+        let requests = ledger.take_requests();
+        let is_all = read.is_some() && requests.is_some();
+        self.levers_at = version.filter(|_| is_all);
+        if let Some(read) = read {
             for slug in &read.ended {
                 tracing::info!(board = %slug, "board was made anew: the pause of the one before is over");
             }
@@ -21,7 +31,7 @@ impl Dispatcher {
             self.pauses = Arc::new(read.pauses);
             self.mark = Some(read.mark);
         }
-        for (slug, request) in self.site.ledger.take_requests() {
+        for (slug, request) in requests.into_iter().flatten() {
             self.serve(&slug, request);
         }
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod farewell;
+mod guards;
 mod hints;
 mod lead;
 mod levers;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use self::builder::Builder;
 
+use self::guards::Recency;
 use self::roster::{Choice, Pass, Roster};
 use self::settings::ConfigFile;
 use self::surroundings::Surroundings;
@@ -85,6 +87,8 @@ pub struct Dispatcher {
     /// As the ledger last had them, and which ledger that was.
     pauses: Arc<Pauses>,
     mark: Option<Mark>,
+    /// The ledger's version when pauses and requests were read last.
+    levers_at: Option<i64>,
     /// It has been told that the ledger cannot be used.
     ledger_fails: bool,
     /// Whoever runs it can stop it.
@@ -95,6 +99,9 @@ pub struct Dispatcher {
     has_published: bool,
     /// Boards that are gone and still have a line there.
     gone: Vec<Slug>,
+    /// Boards whose connection was closed, and whose line does not say so.
+    unguarded: Vec<Slug>,
+    recency: Recency,
     surroundings: Surroundings,
     has_led: bool,
     has_read_ledger: bool,
@@ -308,7 +315,7 @@ impl Dispatcher {
 
     /// Boards are removed one by one; their whole directory goes away by a move or an unmount, and comes back.
     fn lost_boards_dir(&self) -> bool {
-        self.states.keys().any(|slug| !slug.is_default()) && !self.site.root.boards_dir().exists()
+        self.states.keys().any(|slug| !slug.is_default()) && !self.roster.has_dir()
     }
 
     /// A board whose turn has not come back within its deadline; the others do not wait for it.
@@ -344,6 +351,10 @@ impl Dispatcher {
             self.site.ledger.keep_breaker(&self.site.root, slug, None);
         }
         self.out.remove(slug);
+        state.last_turn = self.turns as u64 + 1;
+        if state.is_guarded() {
+            self.recency.note(slug, state.last_turn);
+        }
         let now = self.site.clock.monotonic();
         self.roster.settle(slug, state.quiet, now);
         self.settle_in(slug.clone(), state);
@@ -422,12 +433,14 @@ impl Dispatcher {
         let lines = Lines {
             rows: &rows,
             gone: &self.gone,
+            unguarded: &self.unguarded,
             are_all: !self.has_published && is_pass && self.site.root.only().is_none(),
         };
         let result = self.site.ledger.publish(&dispatcher, &lines, clocks);
         if matches!(result, Some(Ok(()))) {
             self.has_published |= is_pass;
             self.gone.clear();
+            self.unguarded.clear();
         } else {
             // What it lacks is told by a turn of every board.
             self.has_published = false;

@@ -1,7 +1,7 @@
 //! The boards that are there, in the order of discovery, and which of them need a turn.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::FileState;
 
@@ -10,7 +10,7 @@ use super::seat::{Look, Seat};
 use crate::discover::{is_served, list};
 use crate::error::Error;
 use crate::root::{Board, Root, Slug};
-use crate::tick::quiet::Quiet;
+use crate::tick::quiet::{Quiet, Why};
 
 /// Every board is looked at from the ground up this often, whatever is believed of it.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -136,6 +136,7 @@ impl Roster {
             unix: pass.unix,
             monotonic: pass.monotonic,
             is_sweep,
+            file_time: file_time(),
         };
         let mut take = |place: usize| {
             let seat = &mut self.seats[place];
@@ -145,7 +146,7 @@ impl Roster {
             let quiet = seat.quiet(look).filter(|_| !pass.is_full);
             let only_waits = quiet.is_some_and(|quiet| quiet.waits && pass.has_room);
             match quiet {
-                Some(quiet) if quiet.is_held => {
+                Some(quiet) if quiet.why == Why::Held => {
                     let retry_in = quiet.look_in(pass.monotonic);
                     choice.held.push((seat.board.slug().clone(), retry_in));
                 }
@@ -161,6 +162,11 @@ impl Roster {
             None => all.for_each(&mut take),
         }
         choice
+    }
+
+    /// Whether the boards' directory is there.
+    pub(super) fn has_dir(&self) -> bool {
+        self.dir.is_some_and(|dir| !dir.is_absent())
     }
 
     /// Where it comes in the order of discovery.
@@ -192,7 +198,7 @@ impl Roster {
     /// Whether its last turn ran through, and each pass since stands for another one.
     pub(super) fn is_quiet(&self, slug: &Slug) -> bool {
         let quiet = self.place(slug).and_then(|place| self.seats[place].left());
-        quiet.is_some_and(|quiet| !quiet.is_held)
+        quiet.is_some_and(|quiet| quiet.why == Why::Idle)
     }
 
     /// How many boards are served.
@@ -218,4 +224,13 @@ impl Roster {
 /// Which file it is, whatever is in it.
 fn which(state: FileState) -> Option<(u64, u64)> {
     state.stamp().map(|stamp| (stamp.dev, stamp.ino))
+}
+
+/// The wall clock that files are stamped by, read once before they are looked at.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "file times are the machine's, whatever the dispatcher's clock is"
+)]
+fn file_time() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,6 +1,6 @@
 //! One board of the roster: what is asked of it in each pass.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::SqliteFiles;
 
@@ -32,6 +32,8 @@ pub(super) struct Look {
     pub(super) monotonic: Duration,
     /// Hints are not relied on.
     pub(super) is_sweep: bool,
+    /// By the clock that files are stamped by.
+    pub(super) file_time: SystemTime,
 }
 
 // ===== impl Seat =====
@@ -57,7 +59,7 @@ impl Seat {
         let may_rely = self.is_watched && !self.is_hinted && !look.is_sweep;
         // Before the files are looked at: what is written after that is hinted anew.
         self.is_hinted = false;
-        quiet.filter(|quiet| may_rely || quiet.is_unchanged(&self.files))
+        quiet.filter(|quiet| may_rely || quiet.is_unchanged(&self.files, look.file_time))
     }
 
     pub(super) fn left(&self) -> Option<Quiet> {

@@ -23,6 +23,7 @@ impl Dispatcher {
             .filter(|chosen| !chosen.only_waits || has_room(chosen.board.slug()))
             .map(|chosen| chosen.board)
             .collect();
+        self.make_place(&boards);
         let mut reports = self.take_turns(&boards, is_early, &rooms, false);
         // Places that were given to boards that did not need them go to those that do.
         let leftover = self.leftover(&reports);
@@ -50,6 +51,9 @@ impl Dispatcher {
         rooms: &HashMap<Slug, usize>,
         is_second: bool,
     ) -> HashMap<Slug, BoardReport> {
+        if boards.is_empty() {
+            return HashMap::new();
+        }
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
         let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
         tick.pauses = Arc::clone(&self.pauses);

@@ -67,6 +67,14 @@ impl Request {
 // ===== the dispatcher's side =====
 
 impl Ledger {
+    /// SQLite's count of what other programs have written to the ledger, as this connection sees it; `None` without a ledger.
+    pub(crate) fn version(&self) -> Option<i64> {
+        self.with(|db| {
+            let mut count = db.prepare_cached("PRAGMA data_version")?;
+            count.query_row([], |row| row.get(0))
+        })
+    }
+
     /// The pauses, and which ledger they are from. Those of another ledger than the last one are told to it first: whoever deletes
     /// the ledger under us has resumed nothing. The pause of a board that was removed ends when another one has its name. `None` without a
     /// ledger, or when it cannot be read.
@@ -90,7 +98,8 @@ impl Ledger {
     }
 
     /// Takes the requests off the ledger. Done after that or not: what they ask to forget is in this process's memory, and ends with it.
-    pub(crate) fn take_requests(&self) -> Vec<(Slug, Request)> {
+    /// `None` without a ledger, or when it cannot be read.
+    pub(crate) fn take_requests(&self) -> Option<Vec<(Slug, Request)>> {
         let taken = self.with(|db| {
             // Mostly there is none, and then nothing is written.
             let any = db
@@ -103,11 +112,10 @@ impl Ledger {
                 .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<Result<Vec<(String, String)>>>()
         });
-        taken
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|(slug, request)| Some((slug.parse().ok()?, Request::parse(&request)?)))
-            .collect()
+        let requests = taken?.into_iter();
+        let parsed = requests
+            .filter_map(|(slug, request)| Some((slug.parse().ok()?, Request::parse(&request)?)));
+        Some(parsed.collect())
     }
 }
 

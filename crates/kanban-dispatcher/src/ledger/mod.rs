@@ -235,6 +235,10 @@ impl Ledger {
                 tx.prepare_cached("DELETE FROM boards WHERE slug = ?1")?
                     .execute([slug.as_str()])?;
             }
+            for slug in lines.unguarded {
+                tx.prepare_cached("UPDATE boards SET guarded = 0 WHERE slug = ?1")?
+                    .execute([slug.as_str()])?;
+            }
             for row in lines.rows {
                 rows::insert(&tx, row)?;
             }

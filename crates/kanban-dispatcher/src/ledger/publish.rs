@@ -8,7 +8,6 @@ use crate::root::Slug;
 use crate::site::Site;
 use crate::tick::state::{BoardState, LastKnown};
 use crate::usage::Usage;
-use crate::worker::identity::Identity;
 
 /// One board's line; `state` is missing while a lane that hangs has it.
 pub(crate) fn board_row(
@@ -52,6 +51,8 @@ pub(crate) struct Lines<'a> {
     pub(crate) are_all: bool,
     /// Boards that are gone.
     pub(crate) gone: &'a [Slug],
+    /// Boards that have lost their connection.
+    pub(crate) unguarded: &'a [Slug],
 }
 
 pub(crate) fn dispatcher_row(
@@ -61,10 +62,9 @@ pub(crate) fn dispatcher_row(
     interval: Duration,
     usage: Usage,
 ) -> DispatcherRow {
-    let pid = std::process::id();
     DispatcherRow {
         state: state.to_owned(),
-        identity: Identity::of(pid).unwrap_or(Identity { pid, start: 0 }),
+        identity: site.identity,
         started_at,
         last_tick: site.clock.unix(),
         interval,

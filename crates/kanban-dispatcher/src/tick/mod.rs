@@ -136,7 +136,11 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     let stamp = state.observe();
     let mut before = stamp;
     if stamp.is_absent() {
-        return absent(tick, state);
+        let report = absent(tick, state);
+        if !state.was_seen && !site.workers.has_any(&slug) {
+            state.quiet = Some(Quiet::absent(stamp));
+        }
+        return report;
     }
     let mut attempt = match site.resilience.quarantine.admit_stamped(&slug, stamp) {
         Admission::Go(attempt) => attempt,

@@ -1,7 +1,7 @@
 //! Whether a board's next turn would do nothing, so that it need not be had.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::{Held, SqliteFiles, SqliteStamp};
 
@@ -24,8 +24,18 @@ pub(crate) struct Quiet {
     look: Option<Duration>,
     /// Its tasks wait for nothing but places, which other boards' workers have.
     pub(crate) waits: bool,
+    pub(crate) why: Why,
+}
+
+/// Why a board is quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// There is nothing to do on it.
+    Idle,
     /// It is on hold.
-    pub(crate) is_held: bool,
+    Held,
+    /// It has no database and never had one.
+    Absent,
 }
 
 /// What a turn that ran through has left to be done, and when.
@@ -55,7 +65,7 @@ impl Quiet {
             due,
             look: state.next_check,
             waits: report.held.contains_key(&HeldReason::HostCap),
-            is_held: false,
+            why: Why::Idle,
         })
     }
 
@@ -66,7 +76,18 @@ impl Quiet {
             due: None,
             look: held.retry_in.map(|wait| now.saturating_add(wait)),
             waits: false,
-            is_held: true,
+            why: Why::Held,
+        }
+    }
+
+    /// Of a board that was never there, and has no workers.
+    pub(super) fn absent(stamp: SqliteStamp) -> Self {
+        Self {
+            stamp,
+            due: None,
+            look: None,
+            waits: false,
+            why: Why::Absent,
         }
     }
 
@@ -80,9 +101,9 @@ impl Quiet {
         self.due.is_none_or(|due| unix < due) && self.look.is_none_or(|look| monotonic < look)
     }
 
-    /// Whether the files have not changed: two `stat`s.
-    pub(crate) fn is_unchanged(&self, files: &SqliteFiles) -> bool {
-        files.observe() == self.stamp
+    /// Whether the files have not changed: two `stat`s, at `now` by the clock that files are stamped by.
+    pub(crate) fn is_unchanged(&self, files: &SqliteFiles, now: SystemTime) -> bool {
+        files.observe_at(now) == self.stamp
     }
 
     /// How long it is left alone, if nothing changes before.

@@ -52,6 +52,8 @@ pub(crate) struct BoardState {
     pub(crate) waits: u32,
     /// The tick in which a worker was last started; 0 for never.
     pub(crate) last_served: u64,
+    /// The dispatcher's turn in which it last had one.
+    pub(crate) last_turn: u64,
     refusals: Refusals,
     files: SqliteFiles,
     /// The files' stamp after the last turn.
@@ -103,6 +105,7 @@ impl BoardState {
             room: 0,
             waits: 0,
             last_served: 0,
+            last_turn: 0,
             settled: None,
             quiet: None,
             refusals: Refusals::default(),

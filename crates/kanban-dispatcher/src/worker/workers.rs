@@ -116,6 +116,11 @@ impl Workers {
             .collect()
     }
 
+    /// Whether there are any of this board.
+    pub(crate) fn has_any(&self, board: &Slug) -> bool {
+        self.lock().keys().any(|(slug, _)| slug == board)
+    }
+
     /// How many have not ended.
     pub(crate) fn alive(&self) -> usize {
         self.lock()

@@ -247,7 +247,10 @@ impl Dispatcher {
         };
         self.bring_home();
         self.drop_removed(choice.is_new_list);
+        let chosen = choice.turns.len();
         let mut reports = self.tick_boards(choice.turns, only.is_some());
+        // Those for which there was no place after all.
+        let waiting = chosen - reports.len();
         self.site.resilience.sweep();
         for report in &reports {
             if report.held.contains_key(&HeldReason::HostCap) {
@@ -271,7 +274,7 @@ impl Dispatcher {
         TickReport {
             standby: None,
             boards: reports,
-            quiet: choice.quiet,
+            quiet: choice.quiet + waiting,
         }
     }
 

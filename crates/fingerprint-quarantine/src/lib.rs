@@ -24,6 +24,8 @@ mod kind;
 mod levers;
 mod look;
 #[cfg(all(test, fingerprint_loom))]
+mod loom_lock;
+#[cfg(all(test, fingerprint_loom))]
 mod loom_tests;
 #[cfg(all(test, fingerprint_loom))]
 mod loom_three;

@@ -1,4 +1,4 @@
-//! All interleavings of three threads: no bound on preemptions, but for one model that says so.
+//! All interleavings of three threads: no bound on preemptions.
 //!
 //! So that there are not too many, each thread does one thing, through a handle that all of them share: no table and no hash. The
 //! numbers of interleavings are those that loom tried.
@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loom::cell::UnsafeCell;
-use loom::model::Builder;
 use loom::thread::{self, JoinHandle};
 
+use crate::answer::Asked;
 use crate::loom_tests::{Boards, HOLD, Still};
-use crate::{Admission, Attempt, Handle, Reason};
+use crate::slot::Slot;
+use crate::{Admission, Attempt, Handle, Held, Hold, Reason};
+
+const A_SECOND: Hold = HOLD.at_least(Duration::from_secs(1));
 
 struct World {
     boards: Boards,
@@ -40,6 +43,12 @@ impl World {
         world
     }
 
+    /// The place behind `board`.
+    fn slot(&self) -> Arc<Slot<u8, u8>> {
+        let hash = self.boards.hash(&1_u8);
+        self.boards.core.find(&1, hash).expect("a handle keeps it")
+    }
+
     fn go(&self, stamp: u8) -> Attempt<'_, u8, u8, Still> {
         self.board.admit_stamped(stamp).go().expect("free to go")
     }
@@ -48,6 +57,15 @@ impl World {
     fn ask(&self, stamp: u8) -> Option<Reason> {
         let attempt = self.board.admit(|| stamp).go()?;
         Some(attempt.why())
+    }
+
+    /// Asks as long as it is too soon for a look.
+    fn ask_again(&self) -> Result<Reason, Held> {
+        match self.board.admit_stamped(1) {
+            Admission::Go(attempt) => Ok(attempt.why()),
+            Admission::Held(held) => Err(held),
+            Admission::Probing => unreachable!("nobody is at it"),
+        }
     }
 
     /// Tries if it may, and reports a failure.
@@ -130,47 +148,78 @@ fn loom_a_release_beats_a_first_failure_whoever_asks_meanwhile() {
     });
 }
 
-/// A first failure and a release, in this order or the other, beside one that asks without the lock.
-///
-/// A shortest hold is published: six words more, written twice. Each of the two is one step under the key's lock, so one thread that
-/// takes both in turn does all that two threads can. The first order is bounded, to three preemptions: 550 000 interleavings without a
-/// bound were not all. All of them for the published words alone are in `quiet`.
-fn a_release_and_a_first_failure_that_is_published(release_first: bool) {
-    let mut model = Builder::new();
-    model.preemption_bound = (!release_first).then_some(3);
-    model.check(move || {
+/// A shortest hold is published: six words more. 35 000 interleavings of one that writes them and one that asks.
+#[test]
+fn loom_a_first_failure_is_read_without_the_lock_whole_or_not_at_all() {
+    loom::model(|| {
         let world = World::new();
         let attempt = world.go(1);
-        let asked = beside(&world, |world| match world.board.admit_stamped(1) {
-            Admission::Go(attempt) => Ok(attempt.why()),
-            Admission::Held(held) => Err(held),
-            Admission::Probing => unreachable!("nobody is at it"),
+        let asked = beside(&world, World::ask_again);
+        let held = attempt.failed(&A_SECOND);
+        match asked.join().unwrap() {
+            Ok(why) => assert_eq!(why, Reason::New),
+            Err(seen) => assert_eq!(seen, held),
+        }
+        assert_eq!(world.ask_again(), Err(held));
+    });
+}
+
+/// The second write. 29 000 interleavings.
+#[test]
+fn loom_a_release_is_read_without_the_lock_at_once_or_not_yet() {
+    loom::model(|| {
+        let world = World::new();
+        let held = world.go(1).failed(&A_SECOND);
+        let asked = beside(&world, World::ask_again);
+        assert!(world.board.release());
+        let asked = asked.join().unwrap();
+        assert!(
+            asked == Err(held) || asked == Ok(Reason::Manual),
+            "{asked:?}"
+        );
+        assert_eq!(world.ask_again(), Ok(Reason::Manual));
+    });
+}
+
+/// Both, in this order or the other, beside one that asks under the lock. Each is one step under it, so one thread that takes both in
+/// turn does all that two threads can. (Both, beside one that reads the words, are in `quiet`: all that it can see of two writes.)
+fn under_the_lock_beside_a_first_failure_and_a_release(release_first: bool) {
+    loom::model(move || {
+        let world = World::new();
+        let attempt = world.go(1);
+        let asked = beside(&world, |world| {
+            match Slot::ask(&world.slot(), Duration::ZERO) {
+                Asked::Healthy => Ok(Reason::New),
+                Asked::Go(_, why) => Ok(why),
+                Asked::Held(held) => Err(held),
+                Asked::Probing | Asked::Look(..) => {
+                    unreachable!("nobody is at it, and it is too soon for a look")
+                }
+            }
         });
-        let fail = || attempt.failed(&HOLD.at_least(Duration::from_secs(1)));
         let (held, was_on_record) = if release_first {
             let was_on_record = world.board.release();
-            (fail(), was_on_record)
+            (attempt.failed(&A_SECOND), was_on_record)
         } else {
-            let held = fail();
-            (held, world.board.release())
+            (attempt.failed(&A_SECOND), world.board.release())
         };
         assert_eq!(was_on_record, !release_first);
         match asked.join().unwrap() {
             Ok(why) => assert!(was_on_record || why == Reason::New, "{why:?}"),
-            Err(seen) => assert_eq!(seen, held, "all of it or nothing"),
+            Err(seen) => assert_eq!(seen, held),
         }
         assert_eq!(world.go(1).why() == Reason::Manual, was_on_record);
     });
 }
 
 #[test]
-fn loom_a_first_failure_and_then_a_release_that_are_read_without_the_lock() {
-    a_release_and_a_first_failure_that_is_published(false);
+fn loom_a_first_failure_and_then_a_release_that_are_read_under_the_lock() {
+    under_the_lock_beside_a_first_failure_and_a_release(false);
 }
 
 #[test]
-fn loom_a_release_and_then_a_first_failure_that_are_read_without_the_lock() {
-    a_release_and_a_first_failure_that_is_published(true);
+fn loom_a_release_and_then_a_first_failure_that_are_read_under_the_lock() {
+    under_the_lock_beside_a_first_failure_and_a_release(true);
 }
 
 /// 450 interleavings.

@@ -1,8 +1,10 @@
 //! The locks and atomics, from std or from loom, and the one rule about poison.
 
 #[cfg(all(test, fingerprint_loom))]
+pub(crate) use crate::loom_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+#[cfg(all(test, fingerprint_loom))]
 pub(crate) use loom::sync::{
-    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
 };
 #[cfg(not(all(test, fingerprint_loom)))]

@@ -156,6 +156,12 @@ impl Incident {
         self.since.load(Relaxed) != 0
     }
 
+    /// As it is kept.
+    #[cfg(all(test, throttle_loom))]
+    pub(crate) fn since(&self) -> u64 {
+        self.since.load(Relaxed)
+    }
+
     /// Begins an incident unless there is one.
     pub(crate) fn begin(&self, at: u64) {
         // Most often there is one; then a look is all, and the others keep their cache line.

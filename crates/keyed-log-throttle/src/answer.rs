@@ -193,6 +193,37 @@ mod tests {
     }
 
     #[test]
+    fn two_keys_are_worth_a_word_and_one_is_not() {
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(line(412, minute, 1), "(+412 in 60s)");
+        assert_eq!(line(0, None, 2), "(+0, about 2 keys)");
+        let mut pending = Pending {
+            suppressed: 24,
+            since: Duration::from_secs(60),
+            folded_keys: 1,
+        };
+        assert_eq!(pending.to_string(), "+24 in 60s");
+        pending.folded_keys = 2;
+        assert_eq!(pending.to_string(), "+24 in 60s, about 2 keys");
+    }
+
+    #[test]
+    fn sums_are_conserved_only_if_nothing_is_missing_or_too_much() {
+        let mut totals = Totals {
+            observed: 7,
+            permitted: 1,
+            reported: 2,
+            pending: 4,
+            ..Totals::default()
+        };
+        assert!(totals.is_conserved());
+        for observed in [6, 8] {
+            totals.observed = observed;
+            assert!(!totals.is_conserved(), "{observed}");
+        }
+    }
+
+    #[test]
     fn a_span_is_written_in_one_unit() {
         let text = |ms| Span(Duration::from_millis(ms)).to_string();
         assert_eq!(text(7), "7ms");

@@ -196,3 +196,49 @@ impl<K, C, S> fmt::Debug for Builder<K, C, S> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(throttle_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_is_as_documented() {
+        let throttle = LogThrottle::<u8>::builder().build();
+        assert_eq!(throttle.window(0), Duration::from_secs(60));
+        assert_eq!(throttle.capacity(), 16_384);
+        assert_eq!(throttle.remember, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn an_incident_is_remembered_for_ten_windows_or_for_ever_unless_it_is_set() {
+        let remember = |window, set: Option<Duration>| {
+            let builder = LogThrottle::<u8>::builder().window(window);
+            let builder = match set {
+                Some(remember) => builder.remember(remember),
+                None => builder,
+            };
+            builder.build().remember
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(remember(minute * 3, None), minute * 30);
+        assert_eq!(remember(Duration::MAX, None), Duration::MAX);
+        assert_eq!(remember(minute * 3, Some(minute)), minute);
+    }
+
+    #[test]
+    fn another_clock_or_hasher_leaves_all_other_settings_as_they_are() {
+        let minute = Duration::from_secs(60);
+        let throttle = LogThrottle::<u8>::builder()
+            .window(minute * 2)
+            .class_window(7, minute * 3)
+            .class_window(7, minute * 4)
+            .capacity(5)
+            .remember(minute)
+            .hasher(RandomState::new())
+            .clock(governor::clock::FakeRelativeClock::default())
+            .build();
+        assert_eq!(throttle.window(0), minute * 2);
+        assert_eq!(throttle.window(7), minute * 4, "the last one set");
+        assert_eq!((throttle.capacity(), throttle.remember), (5, minute));
+    }
+}

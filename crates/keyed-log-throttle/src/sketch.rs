@@ -78,6 +78,7 @@ mod tests {
             .0
             .iter()
             .for_each(|word| word.store(u64::MAX, Relaxed));
-        assert!(sketch.take() > 30_000);
+        let seen = sketch.take();
+        assert!((30_000..35_000).contains(&seen), "{seen}");
     }
 }

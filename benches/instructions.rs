@@ -4,14 +4,19 @@
 //! the cost of one. What the kernel does is not counted. Without valgrind there is nothing to see, and that is said.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
+mod support;
+
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use error_classify::classify;
 use fingerprint_quarantine::{Hold, Quarantine, TickClock};
+use kanban_dispatcher::decide;
 use keyed_log_throttle::governor::clock::MonotonicClock;
 use keyed_log_throttle::{self as throttle, LogThrottle};
 use once_per_key_repair::RepairGate;
@@ -81,7 +86,38 @@ const CASES: &[(&str, Case)] = &[
         let handle = throttle.handle("board-a", 1);
         ask(n, || black_box(&handle).check());
     }),
+    ("kanban_dispatcher/decide, 1,000 tasks", |n| {
+        let (view, processes, policy) = support::view(1_000);
+        let ask_it = || decide(black_box(&view), &processes, &policy, support::now());
+        ask(n, ask_it);
+    }),
+    ("kanban_dispatcher/idle tick, sweep, 20 boards", |n| {
+        idle(n, "sweep", 20);
+    }),
+    ("kanban_dispatcher/idle tick, sweep, 100 boards", |n| {
+        idle(n, "sweep", 100);
+    }),
+    ("kanban_dispatcher/idle tick, watch, 20 boards", |n| {
+        idle(n, "watch", 20);
+    }),
+    ("kanban_dispatcher/idle tick, watch, 100 boards", |n| {
+        idle(n, "watch", 100);
+    }),
 ];
+
+/// How often each is asked: the first time, and how much more often the second time.
+const ONCE: (u64, u64) = (1_000, 10_000);
+/// Where one question is a whole board or a whole tick.
+const WHOLE: (u64, u64) = (3, 30);
+
+/// Whole ticks over quiet boards; they are the caller's thread alone, which is what is counted.
+fn idle(n: u64, mode: &str, boards: usize) {
+    let modes = support::modes();
+    if let Some((_, settings)) = modes.iter().find(|(name, _)| *name == mode) {
+        let mut fleet = support::Fleet::quiet(boards, settings);
+        ask(n, || fleet.dispatcher.tick());
+    }
+}
 
 /// The only function that is counted.
 #[inline(never)]
@@ -144,13 +180,23 @@ fn main() {
         }
         return;
     }
-    let mut table = String::from("| case | instructions |\n|---|--:|\n");
-    for (name, _) in CASES {
-        let Some((few, many)) = counted(name, 1_000).zip(counted(name, 11_000)) else {
-            println!("no instructions counted: valgrind is not there");
-            return;
+    let Some(mut counts) = count_all() else {
+        println!("no instructions counted: valgrind is not there");
+        return;
+    };
+    for mode in ["sweep", "watch"] {
+        let of = |boards| {
+            let name = format!("kanban_dispatcher/idle tick, {mode}, {boards} boards");
+            counts.get(&name).copied()
         };
-        let each = many.saturating_sub(few) / 10_000;
+        if let Some((few, many)) = of(20).zip(of(100)) {
+            let name = format!("kanban_dispatcher/idle tick, {mode}, each board");
+            counts.insert(name, many.saturating_sub(few) / 80);
+        }
+    }
+    support::leave("instructions", &counts);
+    let mut table = String::from("| case | instructions |\n|---|--:|\n");
+    for (name, each) in &counts {
         table.push_str(&format!("| {name} | {each} |\n"));
     }
     println!("{table}");
@@ -159,4 +205,32 @@ fn main() {
         let file = Path::new(&home).join("instructions.md");
         fs::write(file, table).expect("a directory for the results");
     }
+}
+
+/// All cases that this version has, on as many processors as there are. `None` without valgrind.
+fn count_all() -> Option<BTreeMap<String, u64>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut counts = Vec::new();
+        while let Some((name, _)) = CASES.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let (few, more) = match name.starts_with("kanban_dispatcher") {
+                true => WHOLE,
+                false => ONCE,
+            };
+            let (one, other) = counted(name, few).zip(counted(name, few + more))?;
+            counts.push(((*name).to_owned(), other.saturating_sub(one) / more));
+        }
+        Some(counts)
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = BTreeMap::new();
+        for thread in threads {
+            all.extend(thread.join().expect("a count")?);
+        }
+        // A case that asked nothing is none of this version's.
+        all.retain(|_, count| *count > 0);
+        Some(all)
+    })
 }

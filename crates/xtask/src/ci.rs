@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use crate::run::{Done, cargo, run, stream, target, with_any_sqlite};
-use crate::{bench, features, msrv, old_sqlite, package, packages, scale, syscalls, test, torture};
+use crate::{
+    bench, features, gate, msrv, old_sqlite, package, packages, scale, syscalls, test, torture,
+};
 
 type Step = fn() -> Done;
 
@@ -27,6 +29,7 @@ const STEPS: &[(&str, Step)] = &[
     ("loom", loom),
     ("demo", demo),
     ("scale", scale::brief),
+    ("gate", || gate::run_one(false)),
     ("benches", bench::brief),
 ];
 

@@ -11,6 +11,7 @@ mod cases;
 mod ci;
 mod faults;
 mod features;
+mod gate;
 mod msrv;
 mod old_sqlite;
 mod older_sqlites;
@@ -38,6 +39,9 @@ Usage: cargo xtask CHORE
   scale [--quick] [--only ROW] [--write]
          what a tick costs with 10 to 10,000 boards, beside the peer and the least that it can cost, under ten minutes; --write
          puts the tables into docs/benchmarks.md and draws docs/tick-cost.svg
+
+  gate [--write]
+         instructions and allocations against benches/baseline.toml, half a minute; --write accepts what is counted now
 
   cases [--write]
          the cases of production alone, and whether docs/reliability.md tells of each; --write has it tell
@@ -68,6 +72,8 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["ci"] => ci::run_all(),
         ["bench"] => bench::proper(),
+        ["gate"] => gate::run_one(false),
+        ["gate", "--write"] => gate::run_one(true),
         ["scale", options @ ..] => scale::run_one(options),
         ["syscalls"] => syscalls::check(),
         ["old-sqlite"] => old_sqlite::check(),

@@ -40,6 +40,11 @@ fn a_board_that_is_used_takes_the_place_of_one_that_rests() -> Result {
             assert_eq!(dispatcher.tick().started(), 2);
         }
         assert_eq!(guarded()?, used.concat(), "the other two rest");
+        // Their new workers have lived long enough to be left alone.
+        fleet.advance(11);
+        for _ in 0..2 {
+            dispatcher.tick();
+        }
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Builder {
             looked_for_risks: None,
             has_published: false,
             gone: Vec::new(),
-            unguarded: Vec::new(),
+            noted: Vec::new(),
             recency: Recency::default(),
             surroundings: Surroundings::default(),
             has_led: false,

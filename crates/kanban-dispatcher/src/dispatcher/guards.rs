@@ -47,7 +47,7 @@ impl Dispatcher {
             }
             state.close(&self.site);
             surplus -= 1;
-            self.unguarded.push(slug);
+            self.noted.push(slug);
         }
         self.recency.line = kept;
     }

@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
 use crate::ledger::Clocks;
 use crate::ledger::levers::{Mark, Pauses};
-use crate::ledger::publish::{self, Lines};
+use crate::ledger::publish::{self, Lines, Marks};
 use crate::lock::FileLock;
 use crate::report::{BoardReport, StandbyReason, TickReport};
 use crate::root::{Board, Root, Slug};
@@ -99,8 +99,9 @@ pub struct Dispatcher {
     has_published: bool,
     /// Boards that are gone and still have a line there.
     gone: Vec<Slug>,
-    /// Boards whose connection was closed, and whose line does not say so.
-    unguarded: Vec<Slug>,
+    /// Boards about which something was noted without a turn, so that their line does not say so: the connection was closed, or
+    /// another program endangers it.
+    noted: Vec<Slug>,
     recency: Recency,
     surroundings: Surroundings,
     has_led: bool,
@@ -237,9 +238,6 @@ impl Dispatcher {
         }
         self.pull_levers();
         self.look_around();
-        if only.is_none() {
-            self.look_for_risks();
-        }
         let choice = match self.choose(only) {
             Ok(choice) => choice,
             // Without the list no board may be taken for removed.
@@ -260,6 +258,7 @@ impl Dispatcher {
             }
         }
         if only.is_none() {
+            self.look_for_risks();
             self.ticks += 1;
             tracing::debug!(tick = self.ticks, "pass over all boards ended");
             self.usage.look();
@@ -433,17 +432,18 @@ impl Dispatcher {
             self.usage,
         );
         let clocks = Clocks::now(&self.site.clock);
+        let marks: Vec<Marks<'_>> = self.marks().collect();
         let lines = Lines {
             rows: &rows,
             gone: &self.gone,
-            unguarded: &self.unguarded,
+            marks: &marks,
             are_all: !self.has_published && is_pass && self.site.root.only().is_none(),
         };
         let result = self.site.ledger.publish(&dispatcher, &lines, clocks);
         if matches!(result, Some(Ok(()))) {
             self.has_published |= is_pass;
             self.gone.clear();
-            self.unguarded.clear();
+            self.noted.clear();
         } else {
             // What it lacks is told by a turn of every board.
             self.has_published = false;
@@ -459,6 +459,22 @@ impl Dispatcher {
             // Told when it could not be opened.
             None => {}
         }
+    }
+}
+
+impl Dispatcher {
+    /// What was noted without a turn.
+    fn marks(&self) -> impl Iterator<Item = Marks<'_>> {
+        self.noted
+            .iter()
+            .filter_map(|slug| match self.states.get(slug)? {
+                Home::In(state) => Some(Marks {
+                    slug,
+                    guarded: state.is_guarded(),
+                    risk: state.risk.as_deref(),
+                }),
+                Home::Out { .. } => None,
+            })
     }
 }
 

@@ -17,10 +17,6 @@ impl Dispatcher {
             return;
         }
         let boards = self.roster.served(&self.site.root);
-        if boards.is_empty() {
-            // Before the first pass.
-            return;
-        }
         self.looked_for_risks = Some(now);
         let mut risks = deleted_logs(&boards);
         for (slug, home) in &mut self.states {
@@ -36,8 +32,7 @@ impl Dispatcher {
                 None => {}
             }
             if state.risk != risk {
-                // Its line in `status` is written anew.
-                self.roster.wake(slug);
+                self.noted.push(slug.clone());
                 state.risk = risk;
             }
         }

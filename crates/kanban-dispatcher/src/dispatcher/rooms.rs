@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Dispatcher, Home};
-use crate::report::BoardReport;
+use crate::report::{BoardReport, Outcome};
 use crate::root::{Board, Slug};
 use crate::share::{Asking, share};
 use crate::strain::Allowed;
@@ -36,10 +36,12 @@ impl Dispatcher {
             .collect()
     }
 
-    /// What is left when every board had its turn, for the boards that could use it; none if nothing is left or nobody could.
+    /// What is left when every board had its turn, for the boards that could use it; none if nothing is left or nobody could. A board
+    /// that has failed has had its turn.
     pub(super) fn leftover(&self, reports: &HashMap<Slug, BoardReport>) -> HashMap<Slug, usize> {
         let mut waiting: Vec<(&Slug, usize)> = reports
             .values()
+            .filter(|report| report.outcome == Outcome::Ticked)
             .map(|report| (&report.slug, host_capped(report)))
             .filter(|(_, wants)| *wants > 0)
             .collect();

@@ -235,9 +235,9 @@ impl Ledger {
                 tx.prepare_cached("DELETE FROM boards WHERE slug = ?1")?
                     .execute([slug.as_str()])?;
             }
-            for slug in lines.unguarded {
-                tx.prepare_cached("UPDATE boards SET guarded = 0 WHERE slug = ?1")?
-                    .execute([slug.as_str()])?;
+            for marks in lines.marks {
+                tx.prepare_cached("UPDATE boards SET guarded = ?2, risk = ?3 WHERE slug = ?1")?
+                    .execute((marks.slug.as_str(), marks.guarded, marks.risk))?;
             }
             for row in lines.rows {
                 rows::insert(&tx, row)?;

@@ -51,8 +51,16 @@ pub(crate) struct Lines<'a> {
     pub(crate) are_all: bool,
     /// Boards that are gone.
     pub(crate) gone: &'a [Slug],
-    /// Boards that have lost their connection.
-    pub(crate) unguarded: &'a [Slug],
+    /// What has changed of boards that had no turn.
+    pub(crate) marks: &'a [Marks<'a>],
+}
+
+/// What is noted of a board without a turn.
+#[derive(Debug)]
+pub(crate) struct Marks<'a> {
+    pub(crate) slug: &'a Slug,
+    pub(crate) guarded: bool,
+    pub(crate) risk: Option<&'a str>,
 }
 
 pub(crate) fn dispatcher_row(

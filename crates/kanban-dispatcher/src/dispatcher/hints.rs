@@ -87,15 +87,14 @@ impl Roster {
         };
         let mut failed = None;
         for (place, seat) in seats.iter_mut().enumerate() {
+            if !seat.is_watched && Watch::sees(seat.board.dir()) {
+                match watch.follow(seat.key, seat.board.dir()) {
+                    Ok(()) => (seat.is_watched, seat.is_hinted) = (true, true),
+                    Err(error) => failed = Some(error),
+                }
+            }
             if seat.is_hinted {
                 hints.heard.push(place);
-            }
-            if seat.is_watched || !Watch::sees(seat.board.dir()) {
-                continue;
-            }
-            match watch.follow(seat.key, seat.board.dir()) {
-                Ok(()) => (seat.is_watched, seat.is_hinted) = (true, true),
-                Err(error) => failed = Some(error),
             }
         }
         if let Some(error) = failed {

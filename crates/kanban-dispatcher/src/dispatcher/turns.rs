@@ -9,6 +9,7 @@ use super::roster::Chosen;
 use super::{Dispatcher, Home};
 use crate::report::BoardReport;
 use crate::root::{Board, Slug};
+use crate::strain::Allowed;
 use crate::tick::state::BoardState;
 use crate::tick::{Tick, cautious, panicked, tick_board};
 
@@ -24,9 +25,15 @@ impl Dispatcher {
             .map(|chosen| chosen.board)
             .collect();
         self.make_place(&boards);
+        let strain = &self.site.strain;
+        let is_trial = strain.allows(self.site.clock.monotonic()) == Allowed::One;
         let mut reports = self.take_turns(&boards, is_early, &rooms, false);
         // Places that were given to boards that did not need them go to those that do.
-        let leftover = self.leftover(&reports);
+        let mut leftover = self.leftover(&reports);
+        if is_trial && reports.values().any(|report| !report.started.is_empty()) {
+            // One was to show whether the machine can start any; the others follow in the next tick.
+            leftover.clear();
+        }
         if !leftover.is_empty() {
             let has_room = |board: &&Board| leftover.contains_key(board.slug());
             let again: Vec<Board> = boards.iter().filter(has_room).cloned().collect();

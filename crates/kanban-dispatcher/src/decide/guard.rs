@@ -32,6 +32,20 @@ pub(super) fn guard(task: &Task, policy: &Policy, now: i64) -> Option<(HeldReaso
     Some((HeldReason::ActivePr, end))
 }
 
+/// When the next reason begins: what was written before the clock was set back lies ahead.
+pub(super) fn begins(task: &Task, now: i64) -> Option<i64> {
+    let past = &task.past;
+    let reasons = match task.rate_limited_at {
+        Some(at) => [Some(at), None, None],
+        None => {
+            let refused = past.ended_at.filter(|_| is_refused(task));
+            [refused, past.succeeded_at, past.pull_request_at]
+        }
+    };
+    let ahead = reasons.into_iter().flatten().filter(|at| *at > now);
+    ahead.min()
+}
+
 /// The word in a task's history.
 pub(super) fn told_as(reason: HeldReason) -> &'static str {
     match reason {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::guard::{guard, told_as};
+use super::guard::{begins, guard, told_as};
 use super::{Decision, HeldTask};
 use crate::policy::Policy;
 use crate::transition::{Claim, Transition};
@@ -98,6 +98,9 @@ fn judge(
         return Verdict::Held(HeldReason::ProfileCap, None);
     }
     if is_ready {
+        if let Some(at) = begins(task, now) {
+            decision.due(at);
+        }
         if let Some((reason, until)) = guard(task, policy, now) {
             tell(task, told_as(reason), decision);
             return Verdict::Held(reason, Some(until));
@@ -224,8 +227,12 @@ mod tests {
         ] {
             let decision = decide_at(NOW, 900, at);
             assert_eq!(decision.claims.is_empty(), rests, "{}", at - NOW);
-            let rest_ends = rests.then_some(at + COOLDOWN);
-            assert_eq!(decision.next_due, rest_ends, "{}", at - NOW);
+            // Or begins, if it waits for a place until then.
+            let due = match rests {
+                true => Some(at + COOLDOWN),
+                false => Some(at).filter(|at| *at > NOW),
+            };
+            assert_eq!(decision.next_due, due, "{}", at - NOW);
         }
     }
 

@@ -238,12 +238,13 @@ impl Dispatcher {
         }
         self.pull_levers();
         self.look_around();
+        // Places that were promised to them may be free.
+        self.bring_home();
         let choice = match self.choose(only) {
             Ok(choice) => choice,
             // Without the list no board may be taken for removed.
             Err(error) => return self.stand_by(StandbyReason::BoardsUnlisted, &error),
         };
-        self.bring_home();
         self.drop_removed(choice.is_new_list);
         let chosen = choice.turns.len();
         let mut reports = self.tick_boards(choice.turns, only.is_some());
@@ -292,7 +293,8 @@ impl Dispatcher {
             unix: self.site.clock.unix(),
             monotonic: self.site.clock.monotonic(),
             has_room: self.room() > 0,
-            is_full: !self.config.skip_quiet_boards,
+            // The first pass after the ledger was made anew tells of every board.
+            is_full: !self.config.skip_quiet_boards || (only.is_none() && !self.has_published),
             only,
         };
         // One tick alone has nothing of it.
@@ -420,7 +422,7 @@ impl Dispatcher {
                     Some(Home::Out { last_known, .. }) => (None, last_known),
                     None => (None, &unknown),
                 };
-                let is_quiet = self.roster.is_quiet(&report.slug);
+                let is_quiet = state.is_some() && self.roster.is_quiet(&report.slug);
                 publish::board_row(&self.site, report, (state, is_quiet), last_known)
             })
             .collect();

@@ -68,6 +68,8 @@ impl Seat {
     }
 
     pub(super) fn settle(&mut self, quiet: Option<Quiet>, now: Duration) {
+        // A link to a database may lead elsewhere by now, and so its log is elsewhere.
+        self.files = SqliteFiles::new(self.board.db());
         self.quiet = quiet;
         self.last_turn = Some(now);
     }

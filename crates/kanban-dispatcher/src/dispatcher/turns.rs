@@ -70,6 +70,7 @@ impl Dispatcher {
         }
         let tick = Arc::new(tick);
         self.meet(boards, &tick);
+        let were_out = self.out.clone();
         // Another board is first each time, so that one that hangs does not always hold up the same ones.
         let first = if boards.is_empty() {
             0
@@ -115,6 +116,10 @@ impl Dispatcher {
                     state.last_served = served;
                 }
                 self.come_home(&slug, state);
+                if were_out.contains(&slug) {
+                    // An earlier tick's turn: it knows nothing of what has happened since.
+                    self.roster.wake(&slug);
+                }
                 (slug, report)
             })
             .collect()

@@ -26,7 +26,7 @@ use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, 
 use self::quiet::{Quiet, Rest};
 use self::state::BoardState;
 use self::workers::Scene;
-use crate::board::{apply_while, note_told, observe, prove_writable};
+use crate::board::{apply_while, data_version, note_told, observe, prove_writable};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::{Error, ErrorKind};
@@ -178,6 +178,10 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     } else {
         visit(tick, state, &mut report)
     };
+    if matches!(result, Ok(Rest::Overtaken)) {
+        // That may be what this turn is for, and nothing will tell of it again.
+        result = visit(tick, state, &mut report);
+    }
     if let Err(error) = &result {
         let reaction = resilience::reaction(&resilience::classify(&state.board, error));
         match reaction {
@@ -268,6 +272,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let room = state.room.saturating_sub(report.started.len());
     let has_failed = state.failure.is_some();
     let (db, refusals, caution) = state.open(tick)?;
+    let version = data_version(db)?;
     let mut view = observe(db)?;
     refusals.set_aside(&mut view, tick.monotonic);
     site.workers
@@ -321,11 +326,11 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     for (task, reason) in &decision.stops {
         workers::stop(tick, slug, task, *reason, report);
     }
-    state.close_surplus(tick);
     let strays = &still_alive;
-    Ok(quiet::rest(
-        tick, state, &view, &processes, &decision, report, strays,
-    ))
+    let rest = quiet::rest(tick, state, &view, &processes, &decision, report, strays);
+    let rest = rest.confirmed(tick, state, version);
+    state.close_surplus(tick);
+    Ok(rest)
 }
 
 /// The lock under which a board is ticked, by whatever program. `None`: another program is at it.

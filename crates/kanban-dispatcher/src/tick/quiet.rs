@@ -9,7 +9,11 @@ use super::Tick;
 use super::state::BoardState;
 use crate::decide::Decision;
 use crate::report::BoardReport;
-use crate::view::{HeldReason, Process, Processes, Status, View};
+use crate::root::is_name;
+use crate::view::{HeldReason, Process, Processes, Status, Task, View};
+
+/// How long a commit takes to be synced, as a rule.
+const COMMIT: Duration = Duration::from_millis(100);
 
 /// What a turn has shown: until the files change, or one of these instants, another one would find the same and do nothing.
 ///
@@ -45,6 +49,30 @@ pub(crate) enum Rest {
     Restless,
     /// Nothing, until this instant (unix seconds).
     Until(Option<i64>),
+    /// Nothing by what it has seen, and somebody has committed since.
+    Overtaken,
+}
+
+// ===== impl Rest =====
+
+impl Rest {
+    /// Believed only if the turn has seen all there is: `version` is what it has seen.
+    pub(super) fn confirmed(self, tick: &Tick, state: &mut BoardState, version: i64) -> Self {
+        let Self::Until(_) = self else {
+            return self;
+        };
+        let busy_timeout = tick.config.busy_timeout_ms;
+        // Whoever has just changed the files may be about to commit; who only keeps the lock is not waited for.
+        let wait = match state.has_changed() {
+            true => busy_timeout.min(COMMIT),
+            false => Duration::ZERO,
+        };
+        match state.is_lull(version, wait, busy_timeout) {
+            Some(true) => self,
+            Some(false) => Self::Overtaken,
+            None => Self::Restless,
+        }
+    }
 }
 
 // ===== impl Quiet =====
@@ -147,6 +175,7 @@ pub(super) fn rest(
         .filter(|task| task.status == Status::Running);
     let is_quiet = is_idle
         && !is_driven
+        && !waits_for_link(tick, view)
         && report.stopped == 0
         && state.is_calm(tick)
         && running.all(|task| is_watched(&task.id));
@@ -154,4 +183,20 @@ pub(super) fn rest(
         true => Rest::Until(decision.next_due),
         false => Rest::Restless,
     }
+}
+
+/// Whether a task that may start has an assignee whose home is behind a link: it comes and goes without the directory of the profiles.
+fn waits_for_link(tick: &Tick, view: &View) -> bool {
+    let waits = |task: &&Task| matches!(task.status, Status::Ready | Status::Review);
+    let default = tick.config.default_assignee.as_deref();
+    let tasks = view.tasks.iter().filter(waits);
+    let names: HashSet<&str> = tasks
+        .filter_map(|task| task.assignee.as_deref().or(default))
+        .map(str::trim)
+        .collect();
+    let is_link = |name: &str| {
+        let name = name.to_lowercase();
+        is_name(&name) && tick.site.root.profile_dir(&name).is_symlink()
+    };
+    tick.config.worker.require_profile && names.into_iter().any(is_link)
 }

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::Tick;
 use super::caution::Caution;
 use super::quiet::Quiet;
-use crate::board::{drift, open_existing, refuse_newer};
+use crate::board::{drift, is_lull, open_existing, refuse_newer};
 use crate::error::Error;
 use crate::evidence::Copy;
 use crate::ledger::whose::{Found, Whose};
@@ -116,6 +116,8 @@ impl BoardState {
 
     /// A tick begins, at the interval or in between.
     pub(crate) fn begin_tick(&mut self, is_early: bool) {
+        // If it is a link, it may lead elsewhere by now.
+        self.files = SqliteFiles::new(self.board.db());
         self.caution.begin_tick();
         if !is_early {
             self.refusals.unstarted.clear();
@@ -241,6 +243,18 @@ impl BoardState {
             });
         }
         Ok(&mut self.guard.as_mut().expect("just opened").db)
+    }
+
+    /// Whether nobody has committed since `version` was read; `None` if that cannot be told within `wait`.
+    pub(crate) fn is_lull(
+        &mut self,
+        version: i64,
+        wait: Duration,
+        busy_timeout: Duration,
+    ) -> Option<bool> {
+        let db = &mut self.guard.as_mut()?.db;
+        let found = is_lull(db, version, wait);
+        db.busy_timeout(busy_timeout).and(found).ok()
     }
 
     pub(crate) fn close(&mut self, site: &Site) {

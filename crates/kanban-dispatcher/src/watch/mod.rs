@@ -103,7 +103,9 @@ impl Watch {
     /// path: an event goes to the directory by which a file was opened.
     pub(crate) fn sees(dir: &Path) -> bool {
         let local = rustix::fs::statfs(dir).is_ok_and(|fs| queue::is_local(fs.f_type as u32));
+        // A link can be made to lead elsewhere, and only the directory that it is in would tell.
         local
+            && !dir.is_symlink()
             && queue::NAMES.iter().all(|name| {
                 use std::os::unix::fs::MetadataExt;
                 match dir.join(name).symlink_metadata() {

@@ -1,0 +1,230 @@
+//! Between two passes: what others write gives a board its turn, our own writes and a burst give none. The clock stands still unless a
+//! test moves it, so no interval ever ends by itself; whatever happens was caused by the kernel's word.
+
+mod support;
+
+use std::fs;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use kanban_dispatcher::{Builder, Complete, Config, Status, Wake};
+
+use self::support::{Fleet, Result, kill, task, until};
+
+/// As far apart as two turns of one board between two passes are.
+const APART: Duration = Duration::from_millis(50);
+
+/// A dispatcher that runs on a thread of its own.
+struct Daemon<'f> {
+    fleet: &'f Fleet,
+    wake: Wake,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<'f> Daemon<'f> {
+    /// After its second pass: from then on boards are watched.
+    fn start(fleet: &'f Fleet, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        let builder: Builder = fleet.builder(change);
+        let wake = Wake::new();
+        let its = wake.clone();
+        let mut dispatcher = builder.build();
+        let thread = std::thread::spawn(move || dispatcher.run(&its));
+        let daemon = Self {
+            fleet,
+            wake,
+            thread: Some(thread),
+        };
+        daemon.has_passed(1)?;
+        daemon.pass()?;
+        daemon.move_on(APART);
+        Ok(daemon)
+    }
+
+    fn move_on(&self, by: Duration) {
+        self.fleet.clock.advance(by);
+        self.wake.news();
+    }
+
+    fn ticks(&self) -> Result<u64> {
+        let status = Status::read(&self.fleet.root, &self.fleet.clock)?;
+        Ok(status.dispatcher.ticks.unwrap_or_default())
+    }
+
+    fn has_passed(&self, ticks: u64) -> Result {
+        // A ledger that is just being made has no line yet.
+        let is_past = |now| now >= ticks;
+        until("it has passed over all boards", || {
+            Ok(self.ticks().is_ok_and(is_past))
+        })
+    }
+
+    fn pass(&self) -> Result {
+        let ticks = self.ticks()?;
+        self.move_on(Duration::from_secs(60));
+        self.has_passed(ticks + 1)
+    }
+
+    /// Another program adds a task.
+    fn add(&self, board: &str) -> Result<String> {
+        Ok(self.fleet.store(board)?.create(&task(0))?)
+    }
+
+    fn is_running(&self, board: &str, id: &str) -> Result<bool> {
+        Ok(self.fleet.show(board, id)?.task.status == "running")
+    }
+
+    fn starts(&self, board: &str, id: &str) -> Result {
+        until("it is started", || {
+            Ok(self.fleet.status(board)?.running > 0 && self.is_running(board, id)?)
+        })
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        self.wake.stop();
+        let thread = self.thread.take();
+        if thread.is_some_and(|thread| thread.join().is_err()) && !std::thread::panicking() {
+            panic!("the dispatcher panicked");
+        }
+    }
+}
+
+fn fleet() -> Result<Fleet> {
+    let fleet = Fleet::new()?;
+    for board in ["alpha", "beta"] {
+        fleet.ready(board, 0)?;
+    }
+    Ok(fleet)
+}
+
+#[test]
+fn what_another_program_writes_gives_a_turn_at_once_and_a_burst_does_not_give_many() -> Result {
+    let fleet = fleet()?;
+    let daemon = Daemon::start(&fleet, |_| ())?;
+    let first = daemon.add("alpha")?;
+    daemon.starts("alpha", &first)?;
+    let second = daemon.add("alpha")?;
+    // The turn that this gives comes after the news of that one.
+    let other = daemon.add("beta")?;
+    daemon.starts("beta", &other)?;
+    assert!(
+        !daemon.is_running("alpha", &second)?,
+        "too soon after the last turn"
+    );
+    daemon.move_on(APART);
+    daemon.starts("alpha", &second)?;
+    assert_eq!(daemon.ticks()?, 2);
+    Ok(())
+}
+
+#[test]
+fn our_own_writes_give_no_turn() -> Result {
+    let fleet = fleet()?;
+    let daemon = Daemon::start(&fleet, |_| ())?;
+    let id = daemon.add("alpha")?;
+    daemon.starts("alpha", &id)?;
+    let last = fleet.status("alpha")?.last_tick;
+    daemon.move_on(Duration::from_secs(1));
+    let other = daemon.add("beta")?;
+    daemon.starts("beta", &other)?;
+    assert_eq!(fleet.status("alpha")?.last_tick, last);
+    assert_ne!(fleet.status("beta")?.last_tick, last);
+    Ok(())
+}
+
+#[test]
+fn a_board_that_fails_waits_for_the_next_pass_however_often_it_is_written_to() -> Result {
+    let fleet = fleet()?;
+    let daemon = Daemon::start(&fleet, |_| ())?;
+    let first = daemon.add("alpha")?;
+    daemon.starts("alpha", &first)?;
+    // Too soon after that turn for another one before the pass.
+    daemon.add("alpha")?;
+    let writer = fleet.connect("alpha")?;
+    writer.execute_batch("BEGIN IMMEDIATE")?;
+    daemon.pass()?;
+    let before = fleet.status("alpha")?;
+    assert_eq!(before.class.as_deref(), Some("busy"), "{before:?}");
+    daemon.move_on(Duration::from_secs(1));
+    writer.execute_batch("UPDATE tasks SET title = 'changed'; COMMIT; BEGIN IMMEDIATE")?;
+    let other = daemon.add("beta")?;
+    daemon.starts("beta", &other)?;
+    let after = fleet.status("alpha")?;
+    assert_eq!(
+        (after.suppressed, after.class),
+        (before.suppressed, before.class)
+    );
+    writer.execute_batch("COMMIT")?;
+    daemon.pass()?;
+    assert_eq!(fleet.status("alpha")?.class, None);
+    Ok(())
+}
+
+#[test]
+fn a_board_that_is_made_anew_is_watched_again() -> Result {
+    let fleet = fleet()?;
+    let daemon = Daemon::start(&fleet, |_| ())?;
+    fs::remove_dir_all(fleet.board("alpha")?.dir())?;
+    let first = fleet.ready("alpha", 1)?.remove(0);
+    daemon.starts("alpha", &first)?;
+    daemon.move_on(APART);
+    let second = daemon.add("alpha")?;
+    daemon.starts("alpha", &second)?;
+    assert_eq!(daemon.ticks()?, 2);
+    Ok(())
+}
+
+#[test]
+fn without_the_watch_a_change_waits_for_the_next_pass() -> Result {
+    let fleet = fleet()?;
+    let running = fleet.ready("beta", 1)?.remove(0);
+    let daemon = Daemon::start(&fleet, |config| config.watch = false)?;
+    daemon.starts("beta", &running)?;
+    let id = daemon.add("alpha")?;
+    // A turn between two passes comes all the same, for another reason.
+    kill(worker(&fleet, "beta")?)?;
+    daemon.wake.news();
+    until(
+        "its end is known",
+        || Ok(fleet.status("beta")?.running == 0),
+    )?;
+    assert!(!daemon.is_running("alpha", &id)?);
+    daemon.pass()?;
+    daemon.starts("alpha", &id)
+}
+
+#[test]
+fn a_ledger_that_is_made_anew_between_two_passes_tells_of_every_board_after_the_next_one() -> Result
+{
+    let fleet = fleet()?;
+    let id = fleet.ready("alpha", 1)?.remove(0);
+    let daemon = Daemon::start(&fleet, |_| ())?;
+    daemon.starts("alpha", &id)?;
+    let pid = worker(&fleet, "alpha")?;
+    fleet.store("alpha")?.complete(&id, &Complete::default())?;
+    fleet.grow_old("alpha")?;
+    for file in ["", "-wal", "-shm"] {
+        let mut path = fleet.root.ledger().into_os_string();
+        path.push(file);
+        drop(fs::remove_file(path));
+    }
+    // The turn after its end finds nothing to do: the board is quiet before the ledger knows of the others.
+    kill(pid)?;
+    daemon.wake.news();
+    until("its line is in the new ledger", || {
+        Ok(fleet.status("alpha").is_ok())
+    })?;
+    daemon.move_on(Duration::from_secs(60));
+    until("the other's, too", || Ok(fleet.status("beta").is_ok()))?;
+    assert!(fleet.status("alpha").is_ok(), "the one is still there");
+    Ok(())
+}
+
+/// The process of the board's newest running task.
+fn worker(fleet: &Fleet, board: &str) -> Result<i64> {
+    support::value(
+        &fleet.connect(board)?,
+        "SELECT worker_pid FROM tasks WHERE worker_pid > 0 ORDER BY current_run_id DESC LIMIT 1",
+    )
+}

@@ -1,0 +1,275 @@
+//! What a board's turn depends on wakes it, one cause after the other: each of these tests fails if its cause is forgotten.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use fingerprint_quarantine::FileState;
+use kanban_dispatcher::{Dispatcher, Job, Levers, WorkerCommand};
+use rustix::process::{Pid, Signal, kill_process};
+
+use self::support::child::{self, Role};
+use self::support::{Fleet, LONG, Result, connect, task, until};
+
+/// The other processes: see [`support::child`].
+#[test]
+fn as_child() -> Result {
+    match child::role().as_deref() {
+        Some("write to a board") => {
+            let db = connect(Path::new(&child::variable("TEST_DB")?))?;
+            db.execute_batch("PRAGMA synchronous = FULL")?;
+            fs::write(child::variable("TEST_PID")?, std::process::id().to_string())?;
+            Ok(db.execute_batch(&child::variable("TEST_SQL")?)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ticks until so many boards are left out, and are known to be watched.
+fn settle(fleet: &Fleet, dispatcher: &mut Dispatcher, boards: &[&str]) -> Result {
+    for quiet in [1, 2] {
+        until("the boards are quiet", || {
+            for board in boards {
+                fleet.grow_old(board)?;
+            }
+            let report = dispatcher.tick();
+            let has_turn = |board: &&str| fleet.part(&report, board).is_ok();
+            Ok(!boards.iter().any(has_turn))
+        })
+        .map_err(|error| format!("{quiet}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn archive(fleet: &Fleet, board: &str) -> Result {
+    let path = fleet.board(board)?.metadata();
+    Ok(fs::write(path, r#"{"archived": true}"#)?)
+}
+
+const TASK: &str = "INSERT INTO tasks (id, title, status, assignee, priority, created_at, workspace_kind) \
+                    VALUES ('t_other', 'work', 'ready', 'coder', 0, 1700000000, 'scratch')";
+
+#[test]
+fn a_change_is_not_overlooked_when_another_board_goes_away_in_the_same_pass() -> Result {
+    let fleet = Fleet::new()?;
+    for board in ["alpha", "beta"] {
+        fleet.ready(board, 0)?;
+    }
+    let mut dispatcher = fleet.dispatcher();
+    settle(&fleet, &mut dispatcher, &["alpha", "beta"])?;
+    fleet.sql("alpha", TASK)?;
+    // It is listed, has changed, and turns out to be none of ours any more when its turn comes.
+    fleet.sql("beta", TASK)?;
+    archive(&fleet, "beta")?;
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
+    assert!(report.board(&fleet.slug("beta")).is_none());
+    Ok(())
+}
+
+#[test]
+fn a_commit_that_is_in_the_log_and_not_yet_seen_is_not_slept_through() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 0)?;
+    let mut dispatcher = fleet.dispatcher();
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+
+    let pid_file = fleet.path().join("pid");
+    // Stops when the log is synced: what is committed is in the log by then, and in nobody's index of it.
+    let [exe, args @ ..] = child::words();
+    let mut strace = Command::new("strace");
+    strace
+        .args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fsync,fdatasync",
+        ])
+        .args(["-e", "inject=fsync,fdatasync:signal=STOP:when=1"])
+        .arg(fs::read_link(exe)?)
+        .args(args)
+        .env(child::ROLE, "write to a board")
+        .env("TEST_DB", fleet.db("alpha")?)
+        .env("TEST_PID", &pid_file)
+        .env("TEST_SQL", TASK);
+    let before = fleet.stamp("alpha")?;
+    let writer = Role::spawn(strace)?;
+    let pid = || -> Option<i32> { fs::read_to_string(&pid_file).ok()?.parse().ok() };
+    until("the writer has stopped", || {
+        let status = pid().map(|pid| fs::read_to_string(format!("/proc/{pid}/status")));
+        let is_in_log = fleet.stamp("alpha")? != before;
+        Ok(is_in_log
+            && status.is_some_and(|status| {
+                status.is_ok_and(|text| text.to_lowercase().contains("state:\tt"))
+            }))
+    })?;
+    let pid = pid().ok_or("no pid")?;
+    for _ in 0..3 {
+        fleet.grow_old("alpha")?;
+        let report = dispatcher.tick();
+        assert_eq!(report.started(), 0, "nobody sees it yet");
+        let turn = fleet.part(&report, "alpha");
+        assert!(turn.is_ok(), "somebody is in the middle of a write");
+    }
+    kill_process(Pid::from_raw(pid).ok_or("no pid")?, Signal::CONT)?;
+    let (is_well, said) = writer.finish()?;
+    assert!(is_well, "{said}");
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
+    Ok(())
+}
+
+#[test]
+fn a_board_that_hangs_is_not_told_as_one_that_is_fine() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 0)?;
+    let (release, hang) = channel::<()>();
+    let hang = Mutex::new(hang);
+    let mut dispatcher = fleet
+        .builder(|config| config.board_deadline_seconds = Duration::from_millis(300))
+        .launcher(move |_: &Job<'_>| {
+            let _ = hang.lock().map(|hang| hang.recv());
+            Ok(WorkerCommand {
+                argv: LONG.map(Into::into).to_vec(),
+                env: Vec::new(),
+            })
+        })
+        .build();
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    let last = fleet.status("alpha")?.last_tick;
+    fleet.store("alpha")?.create(&task(0))?;
+    fleet.advance(5);
+    let report = dispatcher.tick();
+    assert!(
+        fleet.part(&report, "alpha")?.failure.is_some(),
+        "{report:?}"
+    );
+    assert_eq!(fleet.status("alpha")?.last_tick, last);
+    drop(release);
+    Ok(())
+}
+
+#[test]
+fn a_reason_to_wait_that_lies_ahead_begins_on_time() -> Result {
+    let fleet = Fleet::new()?;
+    let id = fleet.ready("alpha", 1)?.remove(0);
+    let mut dispatcher = fleet.dispatcher();
+    Levers::open(&fleet.root, &fleet.clock)?.pause(&fleet.slug("alpha").parse()?, None)?;
+    // Said before the clock was set back.
+    fleet.sql(
+        "alpha",
+        &format!(
+            "INSERT INTO task_comments (task_id, author, body, created_at) \
+             VALUES ('{id}', 'ann', 'https://github.com/a/b/pull/1', {})",
+            fleet.clock.unix() + 30
+        ),
+    )?;
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    fleet.advance(30);
+    dispatcher.tick();
+    let detail = fleet.show("alpha", &id)?;
+    assert!(
+        detail
+            .events
+            .iter()
+            .any(|event| event.kind == "respawn_guarded"),
+        "{detail:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_home_behind_a_link_is_found_when_it_comes() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 1)?;
+    let profiles = fleet.path().join("profiles");
+    fs::create_dir(&profiles)?;
+    let home = fleet.path().join("home");
+    symlink(&home, profiles.join("coder"))?;
+    let mut dispatcher = fleet
+        .builder(|config| config.worker.require_profile = true)
+        .build();
+    for _ in 0..3 {
+        grow_old(&profiles)?;
+        fleet.grow_old("alpha")?;
+        assert_eq!(dispatcher.tick().started(), 0);
+    }
+    fs::create_dir(&home)?;
+    assert_eq!(dispatcher.tick().started(), 1);
+    Ok(())
+}
+
+/// As [`Fleet::grow_old`], of a directory.
+fn grow_old(path: &Path) -> Result {
+    until("it is old", || Ok(!FileState::of(path).is_young()))
+}
+
+#[test]
+fn a_board_that_a_link_leads_to_is_followed_to_where_it_leads_now() -> Result {
+    let fleet = Fleet::new()?;
+    for board in ["alpha", "other"] {
+        fleet.ready(board, 0)?;
+    }
+    let db = fleet.db("alpha")?;
+    for moved in ["one", "two"] {
+        let to = fleet.path().join(moved);
+        fs::create_dir(&to)?;
+        fleet.sql("alpha", "PRAGMA wal_checkpoint(TRUNCATE)")?;
+        let copied = Command::new("cp")
+            .arg(&db)
+            .arg(to.join("kanban.db"))
+            .status()?;
+        assert!(copied.success());
+    }
+    let dir = fleet.board("alpha")?.dir().to_owned();
+    fs::remove_dir_all(&dir)?;
+    fs::create_dir(&dir)?;
+    symlink(fleet.path().join("one/kanban.db"), &db)?;
+    let mut dispatcher = fleet.dispatcher();
+    settle(&fleet, &mut dispatcher, &["alpha", "other"])?;
+    fs::remove_file(&db)?;
+    symlink(fleet.path().join("two/kanban.db"), &db)?;
+    settle(&fleet, &mut dispatcher, &["alpha", "other"])?;
+    // Into the log, which lies beside the file that the link leads to.
+    let writer = fleet.connect("alpha")?;
+    writer.execute_batch(TASK)?;
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
+    Ok(())
+}
+
+#[test]
+fn a_board_whose_directory_is_a_link_is_followed_to_where_it_leads_now() -> Result {
+    let fleet = Fleet::new()?;
+    for board in ["alpha", "beta"] {
+        fleet.ready(board, 0)?;
+    }
+    let mut dirs = Vec::new();
+    for board in ["alpha", "beta"] {
+        let dir = fleet.board(board)?.dir().to_owned();
+        let to = fleet.path().join(board);
+        fs::rename(&dir, &to)?;
+        dirs.push((dir, to));
+    }
+    let [(alpha, one), (_, two)] = &dirs[..] else {
+        return Err("two".into());
+    };
+    symlink(one, alpha)?;
+    let mut dispatcher = fleet.dispatcher();
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    fs::remove_file(alpha)?;
+    symlink(two, alpha)?;
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    fleet.sql("alpha", TASK)?;
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
+    Ok(())
+}

@@ -74,7 +74,7 @@ impl<'f> Daemon<'f> {
     }
 
     fn starts(&self, board: &str, id: &str) -> Result {
-        until("it is started", || {
+        until(&format!("{id} is started on {board}"), || {
             Ok(self.fleet.status(board)?.running > 0 && self.is_running(board, id)?)
         })
     }
@@ -158,20 +158,6 @@ fn a_board_that_fails_waits_for_the_next_pass_however_often_it_is_written_to() -
     writer.execute_batch("COMMIT")?;
     daemon.pass()?;
     assert_eq!(fleet.status("alpha")?.class, None);
-    Ok(())
-}
-
-#[test]
-fn a_board_that_is_made_anew_is_watched_again() -> Result {
-    let fleet = fleet()?;
-    let daemon = Daemon::start(&fleet, |_| ())?;
-    fs::remove_dir_all(fleet.board("alpha")?.dir())?;
-    let first = fleet.ready("alpha", 1)?.remove(0);
-    daemon.starts("alpha", &first)?;
-    daemon.move_on(APART);
-    let second = daemon.add("alpha")?;
-    daemon.starts("alpha", &second)?;
-    assert_eq!(daemon.ticks()?, 2);
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! Writes a decision: one transaction, every change guarded by what the decision saw.
 
-use rusqlite::{Connection, ErrorCode, Result, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Result};
 
 use super::claim::take;
 use super::event::{self, Payload, current_run};
 use super::failure::fail;
 use super::given_back::{assign, give_back_stale, guard, release, set_aside};
+use super::txn::{Txn, guarded};
 use super::work::Work;
 use crate::transition::{Claim, Transition};
 use crate::view::Status;
@@ -35,8 +36,7 @@ pub(crate) fn apply(
 
 /// Whether a write could begin now. Nothing is written.
 pub(crate) fn prove_writable(db: &mut Connection) -> Result<()> {
-    db.transaction_with_behavior(TransactionBehavior::Immediate)?
-        .rollback()
+    Txn::write(db)?.rollback()
 }
 
 /// As [`apply`], but each claim only if `may_claim` still says so. It is asked with the write lock held: to get it may take a while.
@@ -51,17 +51,17 @@ pub(crate) fn apply_while(
     if transitions.is_empty() && claims.is_empty() {
         return Ok(applied);
     }
-    let mut tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = Txn::write(db)?;
     for transition in transitions {
         let task = transition.task();
-        match guarded(&mut tx, task, |db| write(db, transition, now))? {
+        match guarded(&tx, task, |db| write(db, transition, now))? {
             Some(true) => applied.written.push(transition.clone()),
             Some(false) => applied.lost.push(task.to_owned()),
             None => applied.refused.push(task.to_owned()),
         }
     }
     for claim in claims.iter().take_while(|_| may_claim()) {
-        match guarded(&mut tx, &claim.task, |db| take(db, claim, now))? {
+        match guarded(&tx, &claim.task, |db| take(db, claim, now))? {
             Some(Some(work)) => applied.claimed.push(work),
             Some(None) => applied.lost.push(claim.task.clone()),
             None => applied.refused.push(claim.task.clone()),
@@ -72,32 +72,11 @@ pub(crate) fn apply_while(
 }
 
 /// Writes promotions inside a transaction of the caller's. A row that refuses its own stays where it is.
-pub(super) fn promote(tx: &mut Transaction<'_>, promotions: &[Transition], now: i64) -> Result<()> {
+pub(super) fn promote(db: &Connection, promotions: &[Transition], now: i64) -> Result<()> {
     for promotion in promotions {
-        guarded(tx, promotion.task(), |db| write(db, promotion, now))?;
+        guarded(db, promotion.task(), |db| write(db, promotion, now))?;
     }
     Ok(())
-}
-
-/// Runs one change in a savepoint: a row that a trigger or constraint protects costs the others nothing. `None`: it refused.
-fn guarded<T>(
-    tx: &mut Transaction<'_>,
-    task: &str,
-    change: impl FnOnce(&Connection) -> Result<T>,
-) -> Result<Option<T>> {
-    let savepoint = tx.savepoint()?;
-    match change(&savepoint) {
-        Ok(done) => savepoint.commit().map(|()| Some(done)),
-        // A trigger may also have rolled back everything: then there is no transaction left to go on in.
-        Err(error)
-            if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-                && !savepoint.is_autocommit() =>
-        {
-            tracing::debug!(task, %error, "a row refused its change");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }
 
 fn write(db: &Connection, transition: &Transition, now: i64) -> Result<bool> {

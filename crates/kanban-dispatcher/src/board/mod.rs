@@ -18,6 +18,7 @@ mod reindex;
 mod repair;
 mod schema;
 mod store;
+mod txn;
 mod value;
 mod verbs;
 mod version;

@@ -1,12 +1,11 @@
 //! Reads one board into plain data, in one read transaction.
 
-use std::collections::HashSet;
-
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, Row};
 
 use super::past;
-use super::value::{exact, integer, number, text, time};
+use super::txn::Txn;
+use super::value::{exact, exact_of, integer, number_of, text, time_of};
 use crate::past::Past;
 use crate::view::{BadRow, Status, Task, View};
 
@@ -15,7 +14,7 @@ const NUMBER_MAX: i64 = 1 << 53;
 
 /// Reads every task a tick may have to act on. A row that cannot be read is set aside, not an error.
 pub(crate) fn observe(db: &Connection) -> Result<View> {
-    let snapshot = db.unchecked_transaction()?;
+    let snapshot = Txn::read(db)?;
     let view = read(&snapshot)?;
     snapshot.commit()?;
     Ok(view)
@@ -24,24 +23,48 @@ pub(crate) fn observe(db: &Connection) -> Result<View> {
 /// The same inside a transaction of the caller's.
 pub(super) fn read(db: &Connection) -> Result<View> {
     let mut view = tasks(db)?;
-    let open_parents = with_open_parents(db)?;
-    for task in &mut view.tasks {
-        task.has_open_parent = open_parents.contains(&task.id);
-    }
     past::read(db, &mut view.tasks)?;
     Ok(view)
 }
 
+/// What is read of each task, in the order of [`at`]. A parent that is gone does not hold its child back: its row was deleted, and no
+/// one could ever finish it.
+const TASKS: &str = "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, \
+     t.claim_expires, t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
+     t.current_run_id, t.workspace_kind, t.last_failure_error, t.title, t.skills, r.started_at AS run_started_at, \
+     r.max_runtime_seconds AS run_limit, t.status <> 'review' AND EXISTS (SELECT 1 FROM task_links l \
+     JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id AND p.status NOT IN ('done', 'archived')) \
+     FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id \
+     WHERE t.status IN ('todo', 'ready', 'running', 'blocked', 'review')";
+
+/// Where [`TASKS`] has what. To ask by name costs more than to read: SQLite compares it with every name before it.
+mod at {
+    pub(super) const ID: usize = 0;
+    pub(super) const STATUS: usize = 1;
+    pub(super) const ASSIGNEE: usize = 2;
+    pub(super) const PRIORITY: usize = 3;
+    pub(super) const CREATED_AT: usize = 4;
+    pub(super) const STARTED_AT: usize = 5;
+    pub(super) const CLAIM_LOCK: usize = 6;
+    pub(super) const CLAIM_EXPIRES: usize = 7;
+    pub(super) const WORKER_PID: usize = 8;
+    pub(super) const LAST_HEARTBEAT_AT: usize = 9;
+    pub(super) const FAILURES: usize = 10;
+    pub(super) const MAX_RETRIES: usize = 11;
+    pub(super) const MAX_RUNTIME: usize = 12;
+    pub(super) const RUN: usize = 13;
+    pub(super) const WORKSPACE_KIND: usize = 14;
+    pub(super) const ERROR: usize = 15;
+    pub(super) const TITLE: usize = 16;
+    pub(super) const SKILLS: usize = 17;
+    pub(super) const RUN_STARTED_AT: usize = 18;
+    pub(super) const RUN_LIMIT: usize = 19;
+    pub(super) const HAS_OPEN_PARENT: usize = 20;
+}
+
 fn tasks(db: &Connection) -> Result<View> {
     let mut view = View::default();
-    let mut statement = db.prepare_cached(
-        "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, t.claim_expires, \
-         t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
-         t.current_run_id, r.started_at AS run_started_at, t.workspace_kind, r.max_runtime_seconds AS run_limit, \
-         t.last_failure_error, t.title, t.skills \
-         FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id \
-         WHERE t.status IN ('todo', 'ready', 'running', 'blocked', 'review')",
-    )?;
+    let mut statement = db.prepare_cached(TASKS)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match task(row) {
@@ -65,7 +88,7 @@ impl From<rusqlite::Error> for Unreadable {
 }
 
 fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
-    let id = exact(row, "id")?.filter(|id| !id.is_empty());
+    let id = exact(row, at::ID)?.filter(|id| !id.is_empty());
     let Some(id) = id else {
         let reason = "the id is not text".to_owned();
         return Err(Unreadable::Row(BadRow {
@@ -74,7 +97,11 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
             status: None,
         }));
     };
-    let Some(status) = text(row, "status")?.and_then(|status| Status::parse(&status)) else {
+    let status = match row.get_ref(at::STATUS)? {
+        ValueRef::Text(status) => std::str::from_utf8(status).ok().and_then(Status::parse),
+        _ => None,
+    };
+    let Some(status) = status else {
         return Err(Unreadable::Row(BadRow {
             id,
             reason: "the status is unknown".to_owned(),
@@ -93,34 +120,34 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
     }
     Ok(Task {
         status,
-        assignee: field.text("assignee")?,
+        assignee: field.text(at::ASSIGNEE)?,
         // Without one it comes last, as for the peer.
-        priority: field.number("priority")?.unwrap_or(i64::MIN),
-        created_at: field.time("created_at").ok().flatten().unwrap_or(0),
-        started_at: field.time("started_at")?,
-        claim_lock: field.lock("claim_lock")?,
-        claim_expires: field.time("claim_expires")?,
-        worker_pid: field.number("worker_pid")?,
-        last_heartbeat_at: field.time("last_heartbeat_at")?,
-        failures: field.number("consecutive_failures")?.unwrap_or(0),
-        max_retries: field.number("max_retries")?,
+        priority: field.number(at::PRIORITY)?.unwrap_or(i64::MIN),
+        created_at: field.time(at::CREATED_AT).ok().flatten().unwrap_or(0),
+        started_at: field.time(at::STARTED_AT)?,
+        claim_lock: field.lock(at::CLAIM_LOCK)?,
+        claim_expires: field.time(at::CLAIM_EXPIRES)?,
+        worker_pid: field.number(at::WORKER_PID)?,
+        last_heartbeat_at: field.time(at::LAST_HEARTBEAT_AT)?,
+        failures: field.number(at::FAILURES)?.unwrap_or(0),
+        max_retries: field.number(at::MAX_RETRIES)?,
         max_runtime: field
-            .number("run_limit")?
-            .or(field.number("max_runtime_seconds")?),
-        run: integer(row, "current_run_id")?,
-        run_started_at: field.time("run_started_at")?,
+            .number(at::RUN_LIMIT)?
+            .or(field.number(at::MAX_RUNTIME)?),
+        run: integer(row, at::RUN)?,
+        run_started_at: field.time(at::RUN_STARTED_AT)?,
         workspace_kind: field
-            .text("workspace_kind")?
+            .text(at::WORKSPACE_KIND)?
             .unwrap_or_else(|| "scratch".to_owned()),
-        has_open_parent: false,
+        has_open_parent: row.get(at::HAS_OPEN_PARENT)?,
         is_sticky: false,
         rate_limited_at: None,
         violations: 0,
         past: Past {
-            error: field.text("last_failure_error")?,
+            error: field.text(at::ERROR)?,
             ..Past::default()
         },
-        id: id.clone(),
+        id,
     })
 }
 
@@ -132,28 +159,25 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn text(&self, column: &str) -> std::result::Result<Option<String>, Unreadable> {
+    fn text(&self, column: usize) -> std::result::Result<Option<String>, Unreadable> {
         Ok(text(self.row, column)?)
     }
 
     /// A lock that cannot be compared can be neither taken nor ended.
-    fn lock(&self, column: &str) -> std::result::Result<Option<String>, Unreadable> {
-        match exact(self.row, column)? {
-            None if !self.is_null(column)? => Err(self.unreadable(column, "text")),
-            lock => Ok(lock),
-        }
+    fn lock(&self, column: usize) -> std::result::Result<Option<String>, Unreadable> {
+        self.read(column, exact_of, "text")
     }
 
     fn title(&self) -> std::result::Result<(), Unreadable> {
-        match self.row.get_ref("title")? {
-            ValueRef::Null | ValueRef::Blob(_) => Err(self.unreadable("title", "text")),
+        match self.row.get_ref(at::TITLE)? {
+            ValueRef::Null | ValueRef::Blob(_) => Err(self.unreadable(at::TITLE, "text")),
             _ => Ok(()),
         }
     }
 
     /// Without its skills a worker would do something else than was asked for.
     fn skills(&self) -> std::result::Result<(), Unreadable> {
-        let names: Option<Option<Vec<String>>> = match self.row.get_ref("skills")? {
+        let names: Option<Option<Vec<String>>> = match self.row.get_ref(at::SKILLS)? {
             ValueRef::Null => Some(None),
             ValueRef::Text(b"") => Some(None),
             ValueRef::Text(json) => serde_json::from_slice(json).ok(),
@@ -161,44 +185,45 @@ impl Fields<'_> {
         };
         match names {
             Some(_) => Ok(()),
-            None => Err(self.unreadable("skills", "a JSON array of names")),
+            None => Err(self.unreadable(at::SKILLS, "a JSON array of names")),
         }
     }
 
-    fn number(&self, column: &str) -> std::result::Result<Option<i64>, Unreadable> {
-        match number(self.row, column)? {
-            None if !self.is_null(column)? => Err(self.unreadable(column, "a number")),
-            number => Ok(number.map(|value| value.clamp(-NUMBER_MAX, NUMBER_MAX))),
+    fn number(&self, column: usize) -> std::result::Result<Option<i64>, Unreadable> {
+        let number = self.read(column, number_of, "a number")?;
+        Ok(number.map(|value| value.clamp(-NUMBER_MAX, NUMBER_MAX)))
+    }
+
+    fn time(&self, column: usize) -> std::result::Result<Option<i64>, Unreadable> {
+        let time = self.read(column, time_of, "a time")?;
+        Ok(time.map(|value| value.clamp(-NUMBER_MAX, NUMBER_MAX)))
+    }
+
+    /// A value that is there and cannot be read is not the same as none.
+    fn read<T>(
+        &self,
+        column: usize,
+        read: impl Fn(ValueRef<'_>) -> Option<T>,
+        expected: &str,
+    ) -> std::result::Result<Option<T>, Unreadable> {
+        match self.row.get_ref(column)? {
+            ValueRef::Null => Ok(None),
+            value => match read(value) {
+                None => Err(self.unreadable(column, expected)),
+                value => Ok(value),
+            },
         }
     }
 
-    fn time(&self, column: &str) -> std::result::Result<Option<i64>, Unreadable> {
-        match time(self.row, column)? {
-            None if !self.is_null(column)? => Err(self.unreadable(column, "a time")),
-            time => Ok(time.map(|value| value.clamp(-NUMBER_MAX, NUMBER_MAX))),
-        }
-    }
-
-    fn is_null(&self, column: &str) -> Result<bool> {
-        Ok(self.row.get_ref(column)? == ValueRef::Null)
-    }
-
-    fn unreadable(&self, column: &str, expected: &str) -> Unreadable {
+    fn unreadable(&self, column: usize, expected: &str) -> Unreadable {
+        let name = self.row.as_ref().column_name(column).unwrap_or_default();
         Unreadable::Row(BadRow {
             id: self.id.to_owned(),
-            reason: format!("{column} is not {expected}"),
+            reason: format!("{name} is not {expected}"),
             status: Some(self.status),
         })
     }
 }
 
-/// A parent that is gone does not hold its child back: its row was deleted, and no one could ever finish it.
-fn with_open_parents(db: &Connection) -> Result<HashSet<String>> {
-    db.prepare_cached(
-        "SELECT DISTINCT c.id FROM tasks c JOIN task_links l ON l.child_id = c.id JOIN tasks p ON p.id = l.parent_id \
-         WHERE c.status IN ('todo', 'ready', 'running', 'blocked') AND p.status NOT IN ('done', 'archived')",
-    )?
-    .query_map([], |row| exact(row, 0))?
-    .filter_map(Result::transpose)
-    .collect()
-}
+#[cfg(test)]
+mod tests;

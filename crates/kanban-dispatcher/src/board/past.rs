@@ -1,10 +1,13 @@
 //! What a board remembers of its unfinished tasks: how attempts ended, what was said, when they were given up.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use rusqlite::{Connection, OptionalExtension, Result};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-use super::value::{exact, text, time};
+use super::value::{exact_of, number, text, time};
 use crate::view::{Status, Task};
 use crate::words::{is_refusal, names_pull_request};
 
@@ -12,25 +15,63 @@ use crate::words::{is_refusal, names_pull_request};
 const STREAK_MAX: usize = 50;
 
 /// Fills in the pasts of tasks that may start in this tick, of those that may end, and of the blocked.
+///
+/// Each kind of past is read for all tasks by one statement: asking task by task cost more than what was found.
 pub(super) fn read(db: &Connection, tasks: &mut [Task]) -> Result<()> {
-    let mut ends = ends(db)?;
-    let mut requests = pull_requests(db)?;
-    for task in tasks
-        .iter_mut()
-        .filter(|task| task.status != Status::Review)
-    {
-        if task.status == Status::Blocked {
-            blocks(db, task)?;
-        }
-        if let Some(ends) = ends.get_mut(&task.id) {
-            attempts(db, task, ends)?;
-        }
-        task.past.pull_request_at = requests.remove(&task.id);
-        if may_be_guarded(task) {
-            task.past.told = told(db, &task.id)?;
-        }
+    let places: Places = tasks.iter().map(|task| &*task.id).zip(0..).collect();
+    let mut words = words(db, &places)?;
+    let mut ends = ends(db, &places)?;
+    let requests = pull_requests(db, &places)?;
+
+    words.sort_by_key(|(task, word)| (*task, Reverse(word.event)));
+    for words in words.chunk_by(|a, b| a.0 == b.0) {
+        blocks(&mut tasks[words[0].0], words);
+    }
+    ends.sort_by_key(|(task, end)| (*task, Reverse(end.run)));
+    for ends in ends.chunk_by(|a, b| a.0 == b.0) {
+        attempts(db, &mut tasks[ends[0].0], ends)?;
+    }
+    for (task, at) in requests {
+        let newest = &mut tasks[task].past.pull_request_at;
+        *newest = (*newest).max(Some(at));
+    }
+    let is_read = |task: &&mut Task| task.status != Status::Review && may_be_guarded(task);
+    for task in tasks.iter_mut().filter(is_read) {
+        task.past.told = told(db, &task.id)?;
     }
     Ok(())
+}
+
+/// Where in the view a task is, by its id.
+type Places<'a> = HashMap<&'a str, usize>;
+
+/// What a statement finds, each with its task's place in the view. The statement's first column is the task's id, and its rows come
+/// task by task.
+fn gather<T>(
+    db: &Connection,
+    sql: &str,
+    places: &Places<'_>,
+    read: impl Fn(&Row<'_>) -> Result<Option<T>>,
+) -> Result<Vec<(usize, T)>> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let (mut found, mut last) = (Vec::new(), ("", 0));
+    while let Some(row) = rows.next()? {
+        let id = match row.get_ref(0)? {
+            ValueRef::Text(id) => str::from_utf8(id).ok().map(Cow::from),
+            other => exact_of(other).map(Cow::from),
+        };
+        // One that cannot be read is of a row that is not in the view.
+        let Some(id) = id else { continue };
+        if id != last.0 {
+            let Some((id, place)) = places.get_key_value(&*id) else {
+                continue;
+            };
+            last = (*id, *place);
+        }
+        found.extend(read(row)?.map(|it| (last.1, it)));
+    }
+    Ok(found)
 }
 
 /// One attempt's end.
@@ -43,38 +84,35 @@ struct End {
 }
 
 /// The ends of all attempts at unfinished tasks; the index on attempts is asked task by task.
-fn ends(db: &Connection) -> Result<HashMap<String, Vec<End>>> {
-    let mut statement = db.prepare_cached(
-        "SELECT t.id, r.id, r.outcome, r.ended_at, COALESCE(r.metadata, '') LIKE '%\"protocol_violation\": true%' \
-         OR COALESCE(r.error, '') LIKE '%protocol violation%', \
-         COALESCE(r.metadata, '') LIKE '%\"infrastructure\": true%' \
+fn ends(db: &Connection, places: &Places<'_>) -> Result<Vec<(usize, End)>> {
+    // Of a kind are only crashes: no other end's texts are looked through.
+    let sql = "SELECT t.id, r.id, r.outcome, r.ended_at, r.outcome IS 'crashed' AND ( \
+         COALESCE(r.metadata, '') LIKE '%\"protocol_violation\": true%' \
+         OR COALESCE(r.error, '') LIKE '%protocol violation%'), \
+         r.outcome IS 'crashed' AND COALESCE(r.metadata, '') LIKE '%\"infrastructure\": true%' \
          FROM tasks t CROSS JOIN task_runs r ON r.task_id = t.id \
-         WHERE t.status IN ('todo', 'ready', 'running', 'blocked') AND r.ended_at IS NOT NULL",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut ends: HashMap<String, Vec<End>> = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let Some(task) = exact(row, 0)? else { continue };
-        ends.entry(task).or_default().push(End {
+         WHERE t.status IN ('todo', 'ready', 'running', 'blocked') AND r.ended_at IS NOT NULL";
+    gather(db, sql, places, |row| {
+        Ok(Some(End {
             run: row.get(1)?,
             outcome: text(row, 2)?.unwrap_or_default(),
             at: time(row, 3)?,
             is_violation: row.get(4)?,
             is_infrastructure: row.get(5)?,
-        });
-    }
-    Ok(ends)
+        }))
+    })
 }
 
-fn attempts(db: &Connection, task: &mut Task, ends: &mut [End]) -> Result<()> {
-    ends.sort_by_key(|end| std::cmp::Reverse(end.run));
-    task.violations = streak(ends, |end| end.is_violation);
-    task.past.infrastructure = streak(ends, |end| end.is_infrastructure);
-    if let Some(newest) = ends.iter().max_by_key(|end| (end.at, end.run)) {
+/// One task's, the newest first.
+fn attempts(db: &Connection, task: &mut Task, ends: &[(usize, End)]) -> Result<()> {
+    let ends = || ends.iter().map(|(_, end)| end);
+    task.violations = streak(ends(), |end| end.is_violation);
+    task.past.infrastructure = streak(ends(), |end| end.is_infrastructure);
+    if let Some(newest) = ends().max_by_key(|end| (end.at, end.run)) {
         task.past.ended_at = newest.at;
         task.rate_limited_at = newest.at.filter(|_| newest.outcome == "rate_limited");
     }
-    let completed = ends.iter().filter(|end| end.outcome == "completed");
+    let completed = ends().filter(|end| end.outcome == "completed");
     let success = completed.filter_map(|end| end.at).max();
     task.past.succeeded_at = match success {
         Some(at) if !is_wanted_again(db, &task.id, at)? => Some(at),
@@ -84,8 +122,8 @@ fn attempts(db: &Connection, task: &mut Task, ends: &mut [End]) -> Result<()> {
 }
 
 /// How many of the newest crashes in a row are of a kind; those that said "try later" are passed over.
-fn streak(newest_first: &[End], is_such: impl Fn(&End) -> bool) -> i64 {
-    let looked_at = newest_first.iter().take(STREAK_MAX);
+fn streak<'a>(newest_first: impl Iterator<Item = &'a End>, is_such: impl Fn(&End) -> bool) -> i64 {
+    let looked_at = newest_first.take(STREAK_MAX);
     let counted = looked_at.filter(|end| end.outcome != "rate_limited");
     let such = counted.take_while(|end| end.outcome == "crashed" && is_such(end));
     i64::try_from(such.count()).unwrap_or(i64::MAX)
@@ -100,41 +138,48 @@ fn is_wanted_again(db: &Connection, task: &str, at: i64) -> Result<bool> {
     .query_row((task, at), |row| row.get(0))
 }
 
-/// The newest comment on each unfinished task that names a pull request.
-fn pull_requests(db: &Connection) -> Result<HashMap<String, i64>> {
-    let mut statement = db.prepare_cached(
-        "SELECT t.id, c.body, c.created_at FROM tasks t CROSS JOIN task_comments c ON c.task_id = t.id \
-         WHERE t.status IN ('todo', 'ready', 'running', 'blocked') AND c.body LIKE '%github.com/%/pull/%'",
-    )?;
-    let mut rows = statement.query([])?;
-    let mut newest = HashMap::new();
-    while let Some(row) = rows.next()? {
+/// When which comments on unfinished tasks named a pull request.
+fn pull_requests(db: &Connection, places: &Places<'_>) -> Result<Vec<(usize, i64)>> {
+    let sql = "SELECT t.id, c.body, c.created_at FROM tasks t CROSS JOIN task_comments c ON c.task_id = t.id \
+         WHERE t.status IN ('todo', 'ready', 'running', 'blocked') AND c.body LIKE '%github.com/%/pull/%'";
+    gather(db, sql, places, |row| {
         let names_one = text(row, 1)?.is_some_and(|body| names_pull_request(&body));
-        if let Some((task, at)) = exact(row, 0)?.zip(time(row, 2)?).filter(|_| names_one) {
-            let known: &mut i64 = newest.entry(task).or_insert(at);
-            *known = at.max(*known);
-        }
-    }
-    Ok(newest)
+        Ok(time(row, 2)?.filter(|_| names_one))
+    })
 }
 
-/// Whether a person blocked it (the newest of its block and unblock events is a block), and how often it was given up since.
-fn blocks(db: &Connection, task: &mut Task) -> Result<()> {
-    let mut statement = db.prepare_cached(
-        "SELECT kind, created_at FROM task_events WHERE task_id = ?1 \
-         AND kind IN ('blocked', 'unblocked', 'gave_up', 'completed') ORDER BY id DESC",
-    )?;
-    let mut rows = statement.query([&task.id])?;
+/// What was said of a blocked task: that it was blocked, unblocked, given up or completed.
+struct Word {
+    event: Option<i64>,
+    kind: String,
+    at: Option<i64>,
+}
+
+fn words(db: &Connection, places: &Places<'_>) -> Result<Vec<(usize, Word)>> {
+    let sql = "SELECT t.id, e.id, e.kind, e.created_at FROM tasks t CROSS JOIN task_events e ON e.task_id = t.id \
+         WHERE t.status = 'blocked' AND e.kind IN ('blocked', 'unblocked', 'gave_up', 'completed')";
+    gather(db, sql, places, |row| {
+        Ok(Some(Word {
+            event: number(row, 1)?,
+            kind: text(row, 2)?.unwrap_or_default(),
+            at: time(row, 3)?,
+        }))
+    })
+}
+
+/// Whether a person blocked it (the newest of its block and unblock events is a block), and how often it was given up since. The newest
+/// word comes first.
+fn blocks(task: &mut Task, words: &[(usize, Word)]) {
     let (mut is_answered, mut is_fresh) = (false, true);
-    while let Some(row) = rows.next()? {
-        match text(row, 0)?.as_deref() {
-            Some("gave_up") if is_fresh => {
+    for (_, word) in words {
+        match &*word.kind {
+            "gave_up" if is_fresh => {
                 task.past.give_ups += 1;
-                task.past.gave_up_at = task.past.gave_up_at.or(time(row, 1)?);
+                task.past.gave_up_at = task.past.gave_up_at.or(word.at);
             }
-            Some("completed") => is_fresh = false,
-            Some("blocked" | "unblocked") if is_answered => is_fresh = false,
-            Some(kind @ ("blocked" | "unblocked")) => {
+            "completed" => is_fresh = false,
+            "blocked" | "unblocked" if is_answered => is_fresh = false,
+            kind @ ("blocked" | "unblocked") => {
                 task.is_sticky = kind == "blocked";
                 (is_answered, is_fresh) = (true, is_fresh && kind == "blocked");
             }
@@ -144,7 +189,6 @@ fn blocks(db: &Connection, task: &mut Task) -> Result<()> {
             break;
         }
     }
-    Ok(())
 }
 
 /// Fills in what is told already of ready tasks whose assignee has no profile here: only the policy knows which those are.

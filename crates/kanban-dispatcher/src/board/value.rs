@@ -9,47 +9,66 @@ use super::iso;
 
 /// Text, as it is meant: numbers as their digits; a blob is no text.
 pub(super) fn text(row: &Row<'_>, column: impl RowIndex) -> Result<Option<String>> {
-    Ok(match row.get_ref(column)? {
+    Ok(text_of(row.get_ref(column)?))
+}
+
+/// The same of a value at hand.
+pub(super) fn text_of(value: ValueRef<'_>) -> Option<String> {
+    match value {
         ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         ValueRef::Integer(value) => Some(value.to_string()),
         ValueRef::Real(value) => Some(value.to_string()),
         ValueRef::Null | ValueRef::Blob(_) => None,
-    })
+    }
 }
 
 /// Text for a person to read: also what a blob says.
 pub(super) fn shown(row: &Row<'_>, column: impl RowIndex) -> Result<Option<String>> {
     match row.get_ref(column)? {
         ValueRef::Blob(bytes) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
-        _ => text(row, column),
+        value => Ok(text_of(value)),
     }
 }
 
 /// Text that statements can find its row by: an approximation of an id or a lock would be another's, or nobody's.
 pub(super) fn exact(row: &Row<'_>, column: impl RowIndex) -> Result<Option<String>> {
-    match row.get_ref(column)? {
-        ValueRef::Text(bytes) => Ok(std::str::from_utf8(bytes).ok().map(str::to_owned)),
-        _ => text(row, column),
+    Ok(exact_of(row.get_ref(column)?))
+}
+
+/// The same of a value at hand.
+pub(super) fn exact_of(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
+        _ => text_of(value),
     }
 }
 
 /// A time or a count: an integer, a real without its fraction, or either as text; older programs wrote all of them.
 pub(super) fn number(row: &Row<'_>, column: impl RowIndex) -> Result<Option<i64>> {
-    Ok(match real_or_integer(row.get_ref(column)?) {
-        Some(Number::Integer(value)) => Some(value),
-        Some(Number::Real(value)) => Some(value as i64),
-        None => None,
-    })
+    Ok(number_of(row.get_ref(column)?))
+}
+
+/// The same of a value at hand.
+pub(super) fn number_of(value: ValueRef<'_>) -> Option<i64> {
+    match real_or_integer(value)? {
+        Number::Integer(value) => Some(value),
+        Number::Real(value) => Some(value as i64),
+    }
 }
 
 /// A time in unix seconds: as [`number`], or as ISO 8601 text.
 pub(super) fn time(row: &Row<'_>, column: impl RowIndex) -> Result<Option<i64>> {
-    Ok(match (number(row, column)?, row.get_ref(column)?) {
+    Ok(time_of(row.get_ref(column)?))
+}
+
+/// The same of a value at hand.
+pub(super) fn time_of(value: ValueRef<'_>) -> Option<i64> {
+    match (number_of(value), value) {
         (None, ValueRef::Text(bytes)) => {
             std::str::from_utf8(bytes).ok().and_then(iso::unix_seconds)
         }
         (number, _) => number,
-    })
+    }
 }
 
 /// The number of an attempt: as [`number`], but nothing is cut off, since what is left would name another attempt.

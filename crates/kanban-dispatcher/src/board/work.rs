@@ -1,8 +1,9 @@
 //! A claimed task's work: what a worker needs to know, and the writes around its start.
 
-use rusqlite::{Connection, Result, TransactionBehavior};
+use rusqlite::{Connection, Result};
 
 use super::event::{self, Payload};
+use super::txn::Txn;
 use super::value;
 
 /// A claimed task, as its worker is told about it.
@@ -56,25 +57,26 @@ pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<
          goal_mode, goal_max_turns, max_runtime_seconds FROM tasks WHERE id = ?1",
     )?
     .query_row([task], |row| {
-        let text = |column: &str| value::text(row, column);
-        let number = |column: &str| value::number(row, column);
+        // By place: to ask by name is half of the cost.
+        let text = |column: usize| value::text(row, column);
+        let number = |column: usize| value::number(row, column);
         let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         Ok(Work {
             task: task.to_owned(),
             run,
             lock: lock.to_owned(),
-            title: text("title")?.unwrap_or_default(),
-            profile: text("assignee")?.unwrap_or_default().trim().to_lowercase(),
-            tenant: non_empty(text("tenant")?),
-            workspace_kind: text("workspace_kind")?.unwrap_or_else(|| "scratch".to_owned()),
+            title: text(0)?.unwrap_or_default(),
+            profile: text(1)?.unwrap_or_default().trim().to_lowercase(),
+            tenant: non_empty(text(2)?),
+            workspace_kind: text(3)?.unwrap_or_else(|| "scratch".to_owned()),
             // Another path or branch than the one that was meant is worse than none.
-            workspace_path: non_empty(value::exact(row, "workspace_path")?),
-            branch: non_empty(value::exact(row, "branch_name")?),
-            skills: skills(text("skills")?.as_deref()),
-            model: non_empty(text("model_override")?),
-            goal_mode: number("goal_mode")?.is_some_and(|mode| mode != 0),
-            goal_turns_max: number("goal_max_turns")?,
-            max_runtime: number("max_runtime_seconds")?,
+            workspace_path: non_empty(value::exact(row, 4)?),
+            branch: non_empty(value::exact(row, 5)?),
+            skills: skills(text(6)?.as_deref()),
+            model: non_empty(text(7)?),
+            goal_mode: number(8)?.is_some_and(|mode| mode != 0),
+            goal_turns_max: number(9)?,
+            max_runtime: number(10)?,
         })
     })
 }
@@ -100,7 +102,7 @@ pub(crate) fn record_started(
     if started.is_empty() {
         return Ok(lost);
     }
-    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let tx = Txn::write(db)?;
     for worker in started {
         let Started {
             task,

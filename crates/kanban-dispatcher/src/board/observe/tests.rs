@@ -1,0 +1,186 @@
+//! What is read of a row, and that a later turn prepares nothing to do so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rusqlite::hooks::{AuthContext, Authorization};
+use tempfile::TempDir;
+
+use super::*;
+use crate::board::{Started, apply, open_existing, record_started};
+use crate::clock::Clock;
+use crate::root::{Root, Slug};
+use crate::transition::{Claim, Transition};
+
+type Test<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+fn board() -> Test<(TempDir, Connection)> {
+    let dir = tempfile::tempdir()?;
+    let board = Root::at(dir.path()).board(&Slug::default());
+    crate::Store::init(&board, &Clock::system())?;
+    let db = open_existing(board.db(), Duration::ZERO)?;
+    Ok((dir, db))
+}
+
+#[test]
+fn every_column_is_read_from_its_own_place() -> Test {
+    let (_dir, db) = board()?;
+    db.execute_batch(
+        "INSERT INTO tasks (id, title, assignee, status, priority, created_at, started_at, claim_lock, claim_expires, \
+         worker_pid, last_heartbeat_at, consecutive_failures, max_retries, max_runtime_seconds, current_run_id, \
+         workspace_kind, last_failure_error, skills) \
+         VALUES ('t', 'title', 'coder', 'ready', 1, 2, 3, 'lock', 4, 5, 6, 7, 8, 9, 10, 'dir', 'why', '[\"skill\"]'); \
+         INSERT INTO task_runs (id, task_id, status, started_at) VALUES (10, 't', 'running', 11); \
+         INSERT INTO tasks (id, title, status, created_at) VALUES ('p', 'parent', 'triage', 1); \
+         INSERT INTO task_links VALUES ('p', 't')",
+    )?;
+    let expected = Task {
+        id: "t".to_owned(),
+        status: Status::Ready,
+        assignee: Some("coder".to_owned()),
+        priority: 1,
+        created_at: 2,
+        started_at: Some(3),
+        claim_lock: Some("lock".to_owned()),
+        claim_expires: Some(4),
+        worker_pid: Some(5),
+        last_heartbeat_at: Some(6),
+        failures: 7,
+        max_retries: Some(8),
+        max_runtime: Some(9),
+        run: Some(10),
+        run_started_at: Some(11),
+        workspace_kind: "dir".to_owned(),
+        has_open_parent: true,
+        past: Past {
+            error: Some("why".to_owned()),
+            ..Past::default()
+        },
+        ..Task::default()
+    };
+    assert_eq!(observe(&db)?.tasks, std::slice::from_ref(&expected));
+    db.execute_batch("UPDATE task_runs SET max_runtime_seconds = 12; DELETE FROM task_links")?;
+    let expected = Task {
+        max_runtime: Some(12),
+        has_open_parent: false,
+        ..expected
+    };
+    assert_eq!(observe(&db)?.tasks, [expected]);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_named_as_the_board_names_it() -> Test {
+    let (_dir, db) = board()?;
+    db.execute_batch(
+        "INSERT INTO tasks (id, title, status, created_at, current_run_id) VALUES ('t', 'title', 'ready', 1, 1); \
+         INSERT INTO task_runs (id, task_id, status, started_at) VALUES (1, 't', 'running', 2)",
+    )?;
+    for (table, column, reason) in [
+        ("tasks", "priority", "priority is not a number"),
+        ("tasks", "started_at", "started_at is not a time"),
+        ("tasks", "claim_lock", "claim_lock is not text"),
+        ("tasks", "claim_expires", "claim_expires is not a time"),
+        ("tasks", "worker_pid", "worker_pid is not a number"),
+        (
+            "tasks",
+            "last_heartbeat_at",
+            "last_heartbeat_at is not a time",
+        ),
+        (
+            "tasks",
+            "consecutive_failures",
+            "consecutive_failures is not a number",
+        ),
+        ("tasks", "max_retries", "max_retries is not a number"),
+        (
+            "tasks",
+            "max_runtime_seconds",
+            "max_runtime_seconds is not a number",
+        ),
+        ("tasks", "title", "title is not text"),
+        ("tasks", "skills", "skills is not a JSON array of names"),
+        ("task_runs", "started_at", "run_started_at is not a time"),
+        (
+            "task_runs",
+            "max_runtime_seconds",
+            "run_limit is not a number",
+        ),
+    ] {
+        let tx = db.unchecked_transaction()?;
+        tx.execute(&format!("UPDATE {table} SET {column} = x'ff'"), [])?;
+        let view = read(&tx)?;
+        let reasons: Vec<&str> = view.bad_rows.iter().map(|row| &*row.reason).collect();
+        assert_eq!(reasons, [reason]);
+        tx.rollback()?;
+    }
+    Ok(())
+}
+
+/// One turn of a board: what it takes to read it, to claim what is ready, to demote one, and to record the starts.
+fn turn(db: &mut Connection) -> Test {
+    let view = observe(db)?;
+    let of = |status| {
+        view.tasks
+            .iter()
+            .filter(move |task| task.status == status)
+            .take(3)
+    };
+    let claims: Vec<Claim> = of(Status::Ready)
+        .map(|task| Claim {
+            task: task.id.clone(),
+            from: Status::Ready,
+            lock: "rs.host:1:a".to_owned(),
+            expires: 900,
+        })
+        .collect();
+    let promotions: Vec<Transition> = of(Status::Todo)
+        .map(|task| Transition::Promote {
+            task: task.id.clone(),
+            from: Status::Todo,
+        })
+        .collect();
+    let applied = apply(db, &promotions, &claims, 1)?;
+    assert_eq!((applied.written.len(), applied.claimed.len()), (3, 3));
+    let started: Vec<Started> = applied
+        .claimed
+        .into_iter()
+        .map(|work| Started {
+            task: work.task,
+            run: work.run,
+            lock: work.lock,
+            pid: 7,
+            workspace: "/w".to_owned(),
+            branch: None,
+        })
+        .collect();
+    assert!(record_started(db, &started, 1)?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_later_turn_prepares_no_statement() -> Test {
+    let (_dir, mut db) = board()?;
+    for n in 0..15 {
+        let status = if n < 6 { "ready" } else { "todo" };
+        db.execute(
+            "INSERT INTO tasks (id, title, assignee, status, created_at) VALUES (?1, 'work', 'coder', ?2, 1)",
+            (format!("t{n}"), status),
+        )?;
+    }
+    turn(&mut db)?;
+    // SQLite asks while it prepares a statement, and only then.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    db.authorizer(Some(move |_: AuthContext<'_>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Authorization::Allow
+    }))?;
+    // The hook itself makes every statement be prepared once more.
+    turn(&mut db)?;
+    assert!(asked.swap(0, Ordering::Relaxed) > 0);
+    turn(&mut db)?;
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Transactions whose BEGIN and COMMIT are prepared once for a connection, like every other statement of a turn.
+
+use std::ops::Deref;
+
+use rusqlite::{Connection, ErrorCode, Result};
+
+/// An open transaction; dropped without a commit it is rolled back.
+#[derive(Debug)]
+pub(super) struct Txn<'a> {
+    db: &'a Connection,
+}
+
+// ===== impl Txn =====
+
+impl<'a> Txn<'a> {
+    /// For reading: one moment of the board. Only one at a time, which the caller sees to.
+    pub(super) fn read(db: &'a Connection) -> Result<Self> {
+        run(db, "BEGIN DEFERRED")?;
+        Ok(Self { db })
+    }
+
+    /// For writing: the write lock is held from here on.
+    pub(super) fn write(db: &'a mut Connection) -> Result<Self> {
+        run(db, "BEGIN IMMEDIATE")?;
+        Ok(Self { db })
+    }
+
+    /// What fails to be committed is rolled back.
+    pub(super) fn commit(self) -> Result<()> {
+        run(self.db, "COMMIT")
+    }
+
+    /// Undoes everything, and says so if it cannot.
+    pub(super) fn rollback(self) -> Result<()> {
+        run(self.db, "ROLLBACK")
+    }
+}
+
+impl Deref for Txn<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.db
+    }
+}
+
+impl Drop for Txn<'_> {
+    fn drop(&mut self) {
+        if !self.db.is_autocommit() {
+            // What cannot be rolled back now is when the connection is closed.
+            let _ = run(self.db, "ROLLBACK");
+        }
+    }
+}
+
+/// Runs one change inside a transaction of the caller's, in a savepoint: a row that a trigger or constraint protects costs the others
+/// nothing. `None`: it refused. After any other error the whole transaction is to be given up.
+pub(super) fn guarded<T>(
+    db: &Connection,
+    task: &str,
+    change: impl FnOnce(&Connection) -> Result<T>,
+) -> Result<Option<T>> {
+    run(db, "SAVEPOINT change")?;
+    match change(db) {
+        Ok(done) => run(db, "RELEASE change").map(|()| Some(done)),
+        // A trigger may also have rolled back everything: then there is no transaction left to go on in.
+        Err(error)
+            if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+                && !db.is_autocommit() =>
+        {
+            tracing::debug!(task, %error, "a row refused its change");
+            run(db, "ROLLBACK TO change")?;
+            run(db, "RELEASE change").map(|()| None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn run(db: &Connection, sql: &str) -> Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(drop)
+}

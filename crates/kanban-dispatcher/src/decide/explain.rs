@@ -2,6 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::draft::Draft;
 use super::{Decision, Judged, breaker, judge, running};
 use crate::policy::Policy;
 use crate::view::{HeldReason, Process, Processes, Status, View};
@@ -98,7 +99,7 @@ pub fn explain(
     })
 }
 
-fn held(judged: &Judged, index: usize) -> Why {
+fn held(judged: &Judged<'_>, index: usize) -> Why {
     let mut held = judged.decision.held_tasks.iter();
     match held.find(|held| held.index == index) {
         Some(held) => Why::new(Reason::Held(held.reason), held.until),
@@ -108,7 +109,7 @@ fn held(judged: &Judged, index: usize) -> Why {
 
 /// An attempt goes on: when it is looked at again, by its own times alone.
 fn run(view: &View, processes: &Processes, policy: &Policy, now: i64, index: usize) -> Why {
-    let mut task = view.tasks[index].clone();
+    let mut task = Draft::Seen(&view.tasks[index]);
     let mut alone = Decision::default();
     let shared = breaker::shared_ends(&view.tasks, processes);
     running::judge(&mut task, processes, policy, &shared, now, &mut alone);

@@ -4,6 +4,7 @@
 //! the ready column, so that what one step frees the next can use in the same tick.
 
 mod breaker;
+mod draft;
 mod explain;
 mod guard;
 mod ready;
@@ -12,10 +13,14 @@ mod unproven;
 
 pub use self::explain::{Reason, Why, explain};
 
+use self::draft::Draft;
+
+use std::collections::HashMap;
+
 use crate::board::Work;
 use crate::policy::Policy;
 use crate::transition::{Cause, Claim, Failure, Transition, Verdict};
-use crate::view::{HeldCounts, HeldReason, Processes, Status, StopReason, Task, View};
+use crate::view::{HeldCounts, HeldReason, Processes, Status, StopReason, View};
 
 /// What to do about one board now.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,16 +72,16 @@ pub fn decide(view: &View, processes: &Processes, policy: &Policy, now: i64) -> 
 }
 
 /// The decision, and the tasks as it leaves them.
-struct Judged {
+struct Judged<'a> {
     decision: Decision,
-    tasks: Vec<Task>,
+    tasks: Vec<Draft<'a>>,
 }
 
-fn judge(view: &View, processes: &Processes, policy: &Policy, now: i64) -> Judged {
+fn judge<'a>(view: &'a View, processes: &Processes, policy: &Policy, now: i64) -> Judged<'a> {
     let mut decision = Decision::default();
-    let mut tasks = view.tasks.clone();
+    let shared_ends = breaker::shared_ends(&view.tasks, processes);
+    let mut tasks: Vec<Draft<'_>> = view.tasks.iter().map(Draft::Seen).collect();
 
-    let shared_ends = breaker::shared_ends(&tasks, processes);
     for task in tasks
         .iter_mut()
         .filter(|task| task.status == Status::Running)
@@ -111,37 +116,43 @@ pub(crate) fn start_failed(view: &View, work: &Work, error: &str, policy: &Polic
 /// Notes in the view what was written of the decision, as far as the starts that follow depend on it: a task may fail twice in one
 /// tick, by its old worker and by its next start.
 pub(crate) fn note_failures(view: &mut View, written: &[Transition]) {
-    for transition in written {
-        let Transition::Fail(failure) = transition else {
-            continue;
-        };
-        let counted = match failure.verdict {
-            Verdict::Uncounted => continue,
-            Verdict::Counted { failures } => failures,
-            Verdict::Tripped { stored, .. } => stored,
-        };
-        let task = view.tasks.iter_mut().find(|task| task.id == failure.task);
-        if let Some(task) = task {
-            task.failures = counted;
+    let counted: HashMap<&str, i64> = written
+        .iter()
+        .filter_map(|transition| match transition {
+            Transition::Fail(failure) => Some(failure),
+            _ => None,
+        })
+        .filter_map(|failure| match failure.verdict {
+            Verdict::Uncounted => None,
+            Verdict::Counted { failures } => Some((&*failure.task, failures)),
+            Verdict::Tripped { stored, .. } => Some((&*failure.task, stored)),
+        })
+        .collect();
+    if counted.is_empty() {
+        return;
+    }
+    for task in &mut view.tasks {
+        if let Some(failures) = counted.get(&*task.id) {
+            task.failures = *failures;
         }
     }
 }
 
 /// The promotions alone: what a change of one task makes possible for others.
-pub(crate) fn promotions(view: View, failure_limit: i64) -> Vec<Transition> {
+pub(crate) fn promotions(view: &View, failure_limit: i64) -> Vec<Transition> {
     let mut decision = Decision::default();
     let policy = Policy {
         failure_limit,
         ..Policy::default()
     };
-    for mut task in view.tasks {
-        promote(&mut task, &policy, 0, &mut decision);
+    for task in &view.tasks {
+        promote(&mut Draft::Seen(task), &policy, 0, &mut decision);
     }
     decision.transitions
 }
 
 /// todo or blocked -> ready when every parent is done or archived, unless a person blocked it or the breaker did.
-fn promote(task: &mut Task, policy: &Policy, now: i64, decision: &mut Decision) {
+fn promote(task: &mut Draft<'_>, policy: &Policy, now: i64, decision: &mut Decision) {
     let is_blocked = match task.status {
         Status::Todo => false,
         Status::Blocked if task.is_sticky => return,

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use super::draft::Draft;
 use super::guard::{begins, guard, told_as};
 use super::{Decision, HeldTask};
 use crate::policy::Policy;
@@ -12,7 +13,7 @@ use crate::view::{HeldReason, Status, Task};
 /// What a history says of a task whose assignee has no profile here.
 const UNKNOWN_ASSIGNEE: &str = "unknown_assignee";
 
-pub(super) fn choose(tasks: &mut [Task], policy: &Policy, now: i64, decision: &mut Decision) {
+pub(super) fn choose(tasks: &mut [Draft<'_>], policy: &Policy, now: i64, decision: &mut Decision) {
     let mut places = Places::of(tasks, policy);
     for column in [Status::Ready, Status::Review] {
         for index in in_order(tasks, column) {
@@ -59,7 +60,7 @@ enum Verdict {
 
 /// The peer's order of questions: who, may they, has it a past, and only then its parents.
 fn judge(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     policy: &Policy,
     places: &Places,
     now: i64,
@@ -70,10 +71,8 @@ fn judge(
     let default = default.filter(|name| is_ready && policy.spawnable.contains(*name));
     let is_nobodys = task.assignee.as_deref().is_none_or(str::is_empty);
     let takes_default = is_nobodys && default.is_some();
-    let assignee = match default.filter(|_| is_nobodys) {
-        Some(name) => name,
-        None => task.assignee.as_deref().map_or("", str::trim),
-    };
+    let named = task.assignee.as_deref().map_or("", str::trim);
+    let assignee = default.filter(|_| is_nobodys).unwrap_or(named);
     if assignee.is_empty() {
         return Verdict::Held(HeldReason::Unassigned, None);
     }
@@ -86,15 +85,16 @@ fn judge(
     if places.is_full() {
         return Verdict::Held(HeldReason::BoardCap, None);
     }
-    let assignee = assignee.to_owned();
+    let is_full = places.is_full_for(assignee);
     if takes_default {
+        let assignee = assignee.to_owned();
         decision.transitions.push(Transition::Assign {
             task: task.id.clone(),
             assignee: assignee.clone(),
         });
-        task.assignee = Some(assignee.clone());
+        task.assignee = Some(assignee);
     }
-    if places.is_full_for(&assignee) {
+    if is_full {
         return Verdict::Held(HeldReason::ProfileCap, None);
     }
     if is_ready {
@@ -123,17 +123,15 @@ fn tell(task: &Task, reason: &'static str, decision: &mut Decision) {
 }
 
 /// Unclaimed tasks of a column: higher priority first, then older, then by id so that ticks are reproducible.
-fn in_order(tasks: &[Task], column: Status) -> Vec<usize> {
+fn in_order(tasks: &[Draft<'_>], column: Status) -> Vec<usize> {
     let is_in = |task: &Task| task.status == column && task.claim_lock.is_none();
-    let mut order: Vec<usize> = (0..tasks.len()).filter(|at| is_in(&tasks[*at])).collect();
-    order.sort_by(|a, b| {
-        let key = |at: usize| {
-            let task = &tasks[at];
-            (Reverse(task.priority), task.created_at, &task.id)
-        };
-        key(*a).cmp(&key(*b))
-    });
-    order
+    let mut keys: Vec<(Reverse<i64>, i64, &str, usize)> = (0..)
+        .zip(tasks)
+        .filter(|(_, task)| is_in(task))
+        .map(|(at, task)| (Reverse(task.priority), task.created_at, &*task.id, at))
+        .collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|(.., at)| at).collect()
 }
 
 /// The places that running tasks leave, on the board and by assignee.
@@ -144,7 +142,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(tasks: &[Task], policy: &Policy) -> Self {
+    fn of(tasks: &[Draft<'_>], policy: &Policy) -> Self {
         let running = || tasks.iter().filter(|task| task.status == Status::Running);
         let cap = policy.board_cap.map(|cap| cap as usize);
         let mut places = Self {
@@ -211,7 +209,7 @@ mod tests {
             ..Policy::default()
         };
         let mut decision = Decision::default();
-        choose(&mut [task], &policy, now, &mut decision);
+        choose(&mut [Draft::Seen(&task)], &policy, now, &mut decision);
         decision
     }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::past::Past;
 use crate::transition::Reclaim;
+use crate::view::Task;
 use crate::view::{End, Process};
 
 #[test]

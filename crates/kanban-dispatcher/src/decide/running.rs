@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::Decision;
 use super::breaker::{self, EndKey};
+use super::draft::Draft;
 use super::unproven;
 use crate::policy::Policy;
 use crate::transition::{Cause, Failure, Reclaim, Stale, Transition, Verdict};
@@ -21,16 +22,20 @@ const PERMANENT: i32 = 78;
 const SHELLS_SIGNAL: i32 = 128;
 
 pub(super) fn judge(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     processes: &Processes,
     policy: &Policy,
     shared: &HashSet<EndKey>,
     now: i64,
     decision: &mut Decision,
 ) {
+    let process = processes.get(&task.id);
+    if let Some(Process::Alive { stopping }) = process {
+        return alive(task, *stopping, policy, now, decision);
+    }
     // Without a lock nobody renews it: it ends when it runs out.
     let lock = task.claim_lock.clone().unwrap_or_default();
-    match processes.get(&task.id) {
+    match process {
         Some(Process::Ended { .. }) | None
             if task.worker_pid.is_none() && lock.starts_with(&policy.our_prefix) =>
         {
@@ -43,25 +48,24 @@ pub(super) fn judge(
             ..
         }) => release(task, lock, policy, now, Gone::ByItself, decision),
         Some(Process::Ended { end, stopping }) => {
-            let key = processes.get(&task.id).and_then(breaker::end_key);
+            let key = process.and_then(breaker::end_key);
             let limit = key
                 .filter(|key| shared.contains(key))
                 .map(|_| breaker::SHARED_LIMIT);
             ended(task, lock, *end, *stopping, policy, limit, now, decision);
         }
-        Some(Process::Alive { stopping }) => {
-            alive(task, lock, *stopping, policy, now, decision);
-        }
         Some(Process::Unproven { alive }) => {
             unproven::judge(task, lock, Some(*alive), policy, now, decision);
         }
-        None => unproven::judge(task, lock, None, policy, now, decision),
+        Some(Process::Alive { .. }) | None => {
+            unproven::judge(task, lock, None, policy, now, decision);
+        }
     }
 }
 
 #[expect(clippy::too_many_arguments, reason = "a leaf that only computes")]
 fn ended(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     end: End,
     stopping: Option<StopReason>,
@@ -130,7 +134,7 @@ fn ended(
 
 #[expect(clippy::too_many_arguments, reason = "a leaf that only computes")]
 pub(super) fn fail(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     cause: Cause,
     error: String,
@@ -179,7 +183,6 @@ pub(super) fn fail(
 
 fn alive(
     task: &Task,
-    lock: String,
     stopping: Option<StopReason>,
     policy: &Policy,
     now: i64,
@@ -211,7 +214,7 @@ fn alive(
         let expires = now + policy.claim_ttl;
         decision.transitions.push(Transition::Renew {
             task: task.id.clone(),
-            lock,
+            lock: task.claim_lock.clone().unwrap_or_default(),
             expires,
         });
         decision.due(expires - policy.renew_before);
@@ -236,7 +239,7 @@ pub(super) enum Gone {
 }
 
 pub(super) fn release(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     policy: &Policy,
     now: i64,
@@ -252,7 +255,7 @@ pub(super) fn release(
 
 /// As [`release`], with the age of the attempt and of its last sign of life.
 pub(super) fn give_back_stale(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     policy: &Policy,
     now: i64,
@@ -285,7 +288,7 @@ fn reclaim(task: &Task, lock: String, policy: &Policy, now: i64, gone: Gone) -> 
     }
 }
 
-fn make_ready(task: &mut Task, now: i64) {
+fn make_ready(task: &mut Draft<'_>, now: i64) {
     task.status = Status::Ready;
     task.claim_lock = None;
     task.worker_pid = None;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::past::Past;
 use crate::transition::Reclaim;
+use crate::view::Task;
 use crate::view::{BadRow, End, Process};
 
 pub(super) const NOW: i64 = 1_000_000;

@@ -2,15 +2,16 @@
 //! signalled.
 
 use super::Decision;
+use super::draft::Draft;
 use super::guard::lasting;
 use super::running::{Gone, fail, give_back_stale, release, runtime, stale_at};
 use crate::policy::Policy;
 use crate::transition::{Cause, Transition};
-use crate::view::{End, Task};
+use crate::view::End;
 
 /// `alive`: whether a process with the recorded id lives on this host; `None` when that says nothing about the claim.
 pub(super) fn judge(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     alive: Option<bool>,
     policy: &Policy,
@@ -45,7 +46,7 @@ pub(super) fn judge(
 
 /// A worker that is gone: it crashed, once the time has passed in which a starting one cannot be seen yet.
 fn is_over(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     policy: &Policy,
     now: i64,
@@ -79,7 +80,7 @@ fn is_over(
 }
 
 fn extend(
-    task: &mut Task,
+    task: &mut Draft<'_>,
     lock: String,
     pid: i64,
     expires_was: i64,

@@ -1,6 +1,6 @@
 //! The dispatcher's place without its part: what a tick would know, for those who only ask.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -98,17 +98,16 @@ impl Onlooker {
         self.tick.no_worker.is_some()
     }
 
-    /// The program that makes this task's workspace is missing.
-    pub(crate) fn lacks_git(&self, view: &View, task: &str) -> bool {
-        self.tick.lacks_git(view, task).is_some()
+    /// The program that makes worktrees is missing. To be asked only when a task wants one.
+    pub(crate) fn lacks_git(&self) -> bool {
+        self.tick.lacks_git().is_some()
     }
 
-    /// The worker of a task's earlier attempt has not ended yet.
-    pub(crate) fn lives_on(&self, slug: &Slug, view: &View, task: &str) -> bool {
-        let strays = self.tick.site.workers.strays(slug, view);
-        strays
-            .iter()
-            .any(|(stray, _, has_ended)| stray == task && !has_ended)
+    /// The tasks of whose earlier attempts the worker has not ended yet.
+    pub(crate) fn live_on(&self, slug: &Slug, view: &View) -> HashSet<String> {
+        let strays = self.tick.site.workers.strays(slug, view).into_iter();
+        let live = strays.filter(|(.., has_ended)| !has_ended);
+        live.map(|(task, ..)| task).collect()
     }
 
     /// The limit over all boards is reached.

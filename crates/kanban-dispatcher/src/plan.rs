@@ -196,11 +196,13 @@ fn limit_claims(onlooker: &Onlooker, slug: &Slug, view: &View, decision: &mut De
     };
     hold(HeldReason::Paused, &|_| onlooker.is_paused(slug));
     hold(HeldReason::NoWorker, &|_| onlooker.has_no_worker());
+    let worktrees = view.worktrees();
     hold(HeldReason::NoWorker, &|claim| {
-        onlooker.lacks_git(view, &claim.task)
+        worktrees.contains(&*claim.task) && onlooker.lacks_git()
     });
+    let live_on = onlooker.live_on(slug, view);
     hold(HeldReason::WorkerEnding, &|claim| {
-        onlooker.lives_on(slug, view, &claim.task)
+        live_on.contains(&claim.task)
     });
     let (most, _) = onlooker.starts_max(slug);
     let waits = decision.claims.len().saturating_sub(most);

@@ -1,6 +1,6 @@
 //! What one tick knows of a board: plain data, read in one transaction, judged by a pure function.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use crate::past::Past;
@@ -118,6 +118,20 @@ pub struct View {
     pub tasks: Vec<Task>,
     /// Rows that could not be read.
     pub bad_rows: Vec<BadRow>,
+}
+
+impl View {
+    /// Where each task is, by its id: for whoever asks for more than a few.
+    pub(crate) fn places(&self) -> HashMap<&str, usize> {
+        self.tasks.iter().map(|task| &*task.id).zip(0..).collect()
+    }
+
+    /// The tasks whose workspaces are made by git.
+    pub(crate) fn worktrees(&self) -> HashSet<&str> {
+        let tasks = self.tasks.iter();
+        let worktrees = tasks.filter(|task| task.workspace_kind == "worktree");
+        worktrees.map(|task| &*task.id).collect()
+    }
 }
 
 /// What is known of the process behind a running task.

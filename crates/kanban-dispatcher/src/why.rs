@@ -90,8 +90,10 @@ fn explained(onlooker: &Onlooker, board: &Board, view: &View, task: &str) -> Opt
         // In the order in which a tick asks.
         Reason::Starts if onlooker.is_paused(board.slug()) => held(HeldReason::Paused),
         Reason::Starts if onlooker.has_no_worker() => held(HeldReason::NoWorker),
-        Reason::Starts if onlooker.lacks_git(view, task) => held(HeldReason::NoWorker),
-        Reason::Starts if onlooker.lives_on(board.slug(), view, task) => {
+        Reason::Starts if view.worktrees().contains(task) && onlooker.lacks_git() => {
+            held(HeldReason::NoWorker)
+        }
+        Reason::Starts if onlooker.live_on(board.slug(), view).contains(task) => {
             held(HeldReason::WorkerEnding)
         }
         Reason::Starts if most == 0 => Why::new(Reason::Held(HeldReason::Breaker), more_at),

@@ -1,5 +1,7 @@
 //! A board's caution within its turn: what became of its latest starts, and what is told and kept of it.
 
+use std::cell::LazyCell;
+
 use rusqlite::Connection;
 
 use super::Tick;
@@ -25,10 +27,11 @@ pub(super) fn judge(
     decision: &mut Decision,
 ) -> Shown {
     let start = tick.config.breaker.start_seconds;
+    let places = LazyCell::new(|| view.places());
     let fate = |young: &Young| {
-        let is_running = view.tasks.iter().any(|task| {
-            task.id == young.task && task.run == Some(young.run) && task.status == Status::Running
-        });
+        let task = places.get(&*young.task).map(|at| &view.tasks[*at]);
+        let is_running =
+            task.is_some_and(|task| task.run == Some(young.run) && task.status == Status::Running);
         if is_running {
             return match tick.monotonic.saturating_sub(young.since) > start {
                 true => Fate::Lives,

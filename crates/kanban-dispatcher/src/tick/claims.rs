@@ -38,7 +38,8 @@ pub(super) fn limit_claims(
         claims.clear();
     }
     let wanted = claims.len();
-    claims.retain(|claim| tick.lacks_git(view, &claim.task).is_none());
+    let worktrees = view.worktrees();
+    claims.retain(|claim| !worktrees.contains(&*claim.task) || tick.lacks_git().is_none());
     report.hold_back(HeldReason::NoWorker, wanted - claims.len());
     let wanted = claims.len();
     claims.retain(|claim| !still_alive.contains(&claim.task));

@@ -36,7 +36,7 @@ use crate::report::{BoardReport, Outcome};
 use crate::resilience::{self, Reaction};
 use crate::site::Site;
 use crate::strain::{Allowed, Trouble};
-use crate::view::{HeldReason, Task, View};
+use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::{CommandLauncher, Launcher, find_program};
 
@@ -108,10 +108,9 @@ impl Tick {
         tick
     }
 
-    /// Why a task's worker cannot be started here whatever the task is: the machine lacks the program that makes its workspace.
-    pub(crate) fn lacks_git(&self, view: &View, task: &str) -> Option<&Trouble> {
-        let is_worktree = |other: &&Task| other.id == task && other.workspace_kind == "worktree";
-        view.tasks.iter().find(is_worktree)?;
+    /// Why no task's worker can be started in a worktree here: the machine lacks the program that makes them. To be asked only when a
+    /// task wants one.
+    pub(crate) fn lacks_git(&self) -> Option<&Trouble> {
         let look = || {
             let missing = |error: io::Error| Trouble {
                 class: Class::Missing,

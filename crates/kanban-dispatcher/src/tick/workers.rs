@@ -1,5 +1,6 @@
 //! Around a board's workers: recording ends, starting the claimed, settling those that work on nothing.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::io;
 
@@ -31,20 +32,19 @@ pub(super) struct Scene<'a> {
 
 /// Forgets the workers whose ends were just recorded.
 pub(super) fn forget_ended(tick: &Tick, slug: &Slug, view: &View, written: &[Transition]) {
-    let mut ended = Vec::new();
-    for transition in written {
-        let ends = matches!(
+    let ends = |transition: &&Transition| {
+        matches!(
             transition,
             Transition::Fail(_) | Transition::Reclaim(_) | Transition::Stale(_)
-        );
-        if !ends {
-            continue;
-        }
-        let task = view.tasks.iter().find(|task| task.id == transition.task());
-        if let Some(run) = task.and_then(|task| task.run)
-            && tick.site.workers.forget(slug, transition.task(), run)
-        {
-            ended.push((slug.clone(), transition.task().to_owned(), run));
+        )
+    };
+    let mut ended = Vec::new();
+    // Made for the first end: as a rule there is none.
+    let places = LazyCell::new(|| view.places());
+    for task in written.iter().filter(ends).map(Transition::task) {
+        let run = places.get(task).and_then(|at| view.tasks[*at].run);
+        if let Some(run) = run.filter(|run| tick.site.workers.forget(slug, task, *run)) {
+            ended.push((slug.clone(), task.to_owned(), run));
         }
     }
     tick.site.ledger.forget_workers(&ended);

@@ -13,6 +13,7 @@ mod process;
 mod start;
 pub(crate) mod template;
 mod unproven;
+mod watchers;
 mod workers;
 mod workspace;
 

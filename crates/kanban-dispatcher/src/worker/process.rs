@@ -11,6 +11,7 @@ use rustix::process::{
 
 use super::family::Mark;
 use super::identity::Identity;
+use super::watchers::{News, Watch, Watchers};
 use super::workers::Sight;
 use crate::clock::Clock;
 use crate::ledger::Clocks;
@@ -35,6 +36,8 @@ pub(super) struct Worker {
     pub(super) end: Option<End>,
     stop: Option<Stop>,
     ages: Ages,
+    /// By what its end is told without a look at it; `None`: it is looked at.
+    watch: Option<Watch>,
     /// What the clocks showed when an earlier dispatcher last looked.
     clocks: Option<Clocks>,
 }
@@ -102,6 +105,16 @@ impl Worker {
             end: None,
             stop: None,
             ages: Ages::default(),
+            watch: None,
+        }
+    }
+
+    /// From here on its end is told, if the kernel can tell it.
+    pub(super) fn be_watched(&mut self, watchers: &Watchers) {
+        if matches!(self.sight, Sight::Passed | Sight::AtGate) {
+            let watch = watchers.watch(self.identity.pid);
+            // Held first and looked at then, as for signals: what was looked at is what is watched.
+            self.watch = watch.filter(|_| self.identity.is_alive());
         }
     }
 
@@ -126,6 +139,13 @@ impl Worker {
     /// Whether there is nothing to wait for.
     pub(super) fn is_settled(&self) -> bool {
         self.end.is_some() || self.sight == Sight::Elsewhere
+    }
+
+    /// Whether a look could find anything new: it has ended, a step is due, or it is not told of its end.
+    pub(super) fn needs_look(&self, news: &News, now: Duration) -> bool {
+        let is_due = || self.next_step().is_some_and(|at| at <= now) || self.sight == Sight::AtGate;
+        self.end.is_none()
+            && (self.watch.as_ref()).is_none_or(|watch| news.may_include(watch) || is_due())
     }
 
     /// Notes its end, or takes the next step of its stop.
@@ -155,6 +175,7 @@ impl Worker {
             }
             Ended::Gone => End::Unknown,
         });
+        self.watch = None;
     }
 
     /// SIGTERM now, SIGKILL after `grace`. Asking again changes nothing.
@@ -197,7 +218,9 @@ impl Worker {
         let ago = |at: i64| wall.saturating_sub(at).max(0);
         // Nor is anything older than the time since an earlier dispatcher looked, whatever was done to the wall clock meanwhile.
         let is_met = self.ages.heard.is_none();
-        let known = self.clocks.filter(|_| is_met).zip(clock.steady());
+        // Asked of the kernel only for one that has to be judged by it: this is done for every worker in every turn.
+        let earlier = self.clocks.filter(|_| is_met);
+        let known = earlier.and_then(|then| Some((then, clock.steady()?)));
         let at_most = |at| known.map_or(i64::MAX, |(then, now)| then.ago_at_most(at, now));
         if let Some(started) = task.run_started_at {
             let age = age.unwrap_or_else(|| ago(started).min(at_most(started)));
@@ -320,3 +343,6 @@ enum Ended {
 fn seconds(instant: Duration) -> i64 {
     i64::try_from(instant.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,11 +10,15 @@ use super::family::Mark;
 use super::identity::Identity;
 use super::process::Worker;
 use super::unproven::{self, Unproven};
+use super::watchers::Watchers;
 use crate::board::Work;
 use crate::clock::Clock;
 use crate::ledger::Clocks;
 use crate::root::{Root, Slug};
 use crate::view::{Processes, Status, StopReason, View};
+
+/// A board's turn looks up its own part once, and asks it by a borrowed id.
+type Table = HashMap<Slug, HashMap<String, Worker>>;
 
 /// All workers, by board and task. Locked only for moments; no SQL under the lock.
 ///
@@ -22,7 +26,8 @@ use crate::view::{Processes, Status, StopReason, View};
 #[derive(Debug)]
 pub(crate) struct Workers {
     root: Root,
-    table: Mutex<HashMap<(Slug, String), Worker>>,
+    table: Mutex<Table>,
+    watchers: Watchers,
     /// The claims whose process is not proven ours.
     pub(crate) unproven: Unproven,
 }
@@ -57,6 +62,7 @@ impl Workers {
         Self {
             root: root.clone(),
             table: Mutex::default(),
+            watchers: Watchers::new(),
             unproven: Unproven::default(),
         }
     }
@@ -77,15 +83,15 @@ impl Workers {
         } in adopted
         {
             let mark = self.mark(&slug, &task, run);
-            if let Entry::Vacant(place) = table.entry((slug, task)) {
+            if let Entry::Vacant(place) = table.entry(slug.clone()).or_default().entry(task) {
                 if sight == Sight::Elsewhere {
-                    let (slug, task) = place.key();
                     tracing::warn!(
-                        board = %slug, %task, pid = identity.pid,
+                        board = %slug, task = %place.key(), pid = identity.pid,
                         "worker cannot be seen from this namespace: it is not signalled, and its claim is left to run out"
                     );
                 }
-                place.insert(Worker::adopted(run, identity, sight, mark, clocks));
+                let worker = Worker::adopted(run, identity, sight, mark, clocks);
+                place.insert(worker).be_watched(&self.watchers);
             }
         }
     }
@@ -98,56 +104,65 @@ impl Workers {
         now: Duration,
     ) {
         let mark = self.mark(slug, &work.task, work.run);
-        let worker = Worker::started(work.run, identity, child, mark, now);
-        self.lock().insert((slug.clone(), work.task), worker);
+        let mut worker = Worker::started(work.run, identity, child, mark, now);
+        worker.be_watched(&self.watchers);
+        let mut table = self.lock();
+        table
+            .entry(slug.clone())
+            .or_default()
+            .insert(work.task, worker);
     }
 
     /// Everyone in the table, as the ledger is to know them.
     pub(crate) fn all(&self) -> Vec<Adopted> {
+        let adopted = |slug: &Slug, task: &String, worker: &Worker| Adopted {
+            slug: slug.clone(),
+            task: task.clone(),
+            run: worker.run,
+            identity: worker.identity(),
+            sight: worker.sight(),
+        };
         self.lock()
             .iter()
-            .map(|((slug, task), worker)| Adopted {
-                slug: slug.clone(),
-                task: task.clone(),
-                run: worker.run,
-                identity: worker.identity(),
-                sight: worker.sight(),
-            })
+            .flat_map(|(slug, workers)| workers.iter().map(|(task, it)| adopted(slug, task, it)))
             .collect()
     }
 
     /// Whether there are any of this board.
     pub(crate) fn has_any(&self, board: &Slug) -> bool {
-        self.lock().keys().any(|(slug, _)| slug == board)
+        self.lock().contains_key(board)
     }
 
     /// How many have not ended.
     pub(crate) fn alive(&self) -> usize {
-        self.lock()
-            .values()
-            .filter(|worker| worker.end.is_none())
-            .count()
+        let table = self.lock();
+        let workers = table.values().flat_map(HashMap::values);
+        workers.filter(|worker| worker.end.is_none()).count()
     }
 
-    /// Looks at every worker once: notes ends, and sends SIGKILL where a grace is over. The boards with news.
+    /// Notes the ends of workers, and sends SIGKILL where a grace is over. The boards with news.
+    ///
+    /// One system call says which of those that are watched have ended; only they are looked at, and those that are not watched.
     pub(crate) fn poll(&self, now: Duration) -> HashSet<Slug> {
-        let mut news = HashSet::new();
-        for ((slug, _), worker) in self
-            .lock()
-            .iter_mut()
-            .filter(|(_, worker)| worker.end.is_none())
-        {
-            worker.look(now);
-            if worker.end.is_some() {
-                news.insert(slug.clone());
+        let mut ended = HashSet::new();
+        let mut table = self.lock();
+        let news = self.watchers.ended();
+        for (slug, workers) in table.iter_mut() {
+            for worker in workers.values_mut().filter(|it| it.needs_look(&news, now)) {
+                worker.look(now);
+                if worker.end.is_some() {
+                    ended.insert(slug.clone());
+                }
             }
         }
-        news
+        ended
     }
 
     /// The earliest instant at which a stop needs its next step.
     pub(crate) fn next_step(&self) -> Option<Duration> {
-        self.lock().values().filter_map(Worker::next_step).min()
+        let table = self.lock();
+        let workers = table.values().flat_map(HashMap::values);
+        workers.filter_map(Worker::next_step).min()
     }
 
     /// Makes the times of our own running tasks ages of the monotonic clock; see [`Worker::rebase`].
@@ -160,12 +175,15 @@ impl Workers {
         now: Duration,
     ) {
         let mut table = self.lock();
+        let Some(workers) = table.get_mut(slug) else {
+            return;
+        };
         for task in view
             .tasks
             .iter_mut()
             .filter(|task| task.status == Status::Running)
         {
-            let ours = table.get_mut(&(slug.clone(), task.id.clone()));
+            let ours = workers.get_mut(&task.id);
             if let Some(worker) = ours.filter(|worker| task.run == Some(worker.run)) {
                 worker.rebase(task, wall, clock, now);
             }
@@ -175,13 +193,14 @@ impl Workers {
     /// What is known of the processes behind a board's running tasks.
     pub(crate) fn processes(&self, slug: &Slug, view: &View, local: &[&str]) -> Processes {
         let table = self.lock();
+        let workers = table.get(slug);
         let mut processes = Processes::new();
         for task in view
             .tasks
             .iter()
             .filter(|task| task.status == Status::Running)
         {
-            let ours = table.get(&(slug.clone(), task.id.clone()));
+            let ours = workers.and_then(|workers| workers.get(&task.id));
             let process = match ours.filter(|worker| task.run == Some(worker.run)) {
                 Some(worker) => worker.process(),
                 None => unproven::look(task, local),
@@ -197,6 +216,10 @@ impl Workers {
     ///
     /// A row that cannot be read says nothing about its worker.
     pub(crate) fn strays(&self, slug: &Slug, view: &View) -> Vec<(String, i64, bool)> {
+        let table = self.lock();
+        let Some(workers) = table.get(slug) else {
+            return Vec::new();
+        };
         let unreadable: HashSet<&str> = view.bad_rows.iter().map(|row| row.id.as_str()).collect();
         let runs: HashMap<&str, Option<i64>> = view
             .tasks
@@ -206,17 +229,17 @@ impl Workers {
             .collect();
         let is_stray =
             |task: &str, run| !unreadable.contains(task) && runs.get(task) != Some(&Some(run));
-        self.lock()
+        workers
             .iter()
-            .filter(|((board, task), worker)| board == slug && is_stray(task, worker.run))
-            .map(|((_, task), worker)| (task.clone(), worker.run, worker.is_settled()))
+            .filter(|(task, worker)| is_stray(task, worker.run))
+            .map(|(task, worker)| (task.clone(), worker.run, worker.is_settled()))
             .collect()
     }
 
     /// How long a worker has gone on since its task was reported.
     pub(crate) fn lingers(&self, slug: &Slug, task: &str, now: Duration) -> Duration {
         let mut table = self.lock();
-        let worker = table.get_mut(&(slug.clone(), task.to_owned()));
+        let worker = table.get_mut(slug).and_then(|it| it.get_mut(task));
         worker.map_or(Duration::ZERO, |worker| worker.lingers(now))
     }
 
@@ -230,7 +253,7 @@ impl Workers {
         grace: Duration,
     ) -> bool {
         let mut table = self.lock();
-        let worker = table.get_mut(&(slug.clone(), task.to_owned()));
+        let worker = table.get_mut(slug).and_then(|it| it.get_mut(task));
         worker.is_some_and(|worker| worker.stop(reason, now, grace))
     }
 
@@ -243,19 +266,24 @@ impl Workers {
     ) -> usize {
         self.lock()
             .iter_mut()
-            .filter(|((slug, _), _)| is_concerned(slug))
-            .filter_map(|(_, worker)| worker.stop(StopReason::ClaimLost, now, grace).then_some(()))
+            .filter(|(slug, _)| is_concerned(slug))
+            .flat_map(|(_, workers)| workers.values_mut())
+            .filter_map(|worker| worker.stop(StopReason::ClaimLost, now, grace).then_some(()))
             .count()
     }
 
     /// Forgets a worker whose end is recorded, or that cannot be seen from here. A live one stays: it would be nobody's.
     pub(crate) fn forget(&self, slug: &Slug, task: &str, run: i64) -> bool {
         let mut table = self.lock();
-        let key = (slug.clone(), task.to_owned());
-        let ended = table
-            .get(&key)
-            .is_some_and(|worker| worker.run == run && worker.is_settled());
-        ended && table.remove(&key).is_some()
+        let Some(workers) = table.get_mut(slug) else {
+            return false;
+        };
+        let is_it = |worker: &Worker| worker.run == run && worker.is_settled();
+        let is_forgotten = workers.get(task).is_some_and(is_it) && workers.remove(task).is_some();
+        if workers.is_empty() {
+            table.remove(slug);
+        }
+        is_forgotten
     }
 
     /// The ended workers of boards that `is_served` refuses: nobody will record their ends.
@@ -265,12 +293,12 @@ impl Workers {
     ) -> Vec<(Slug, String, i64)> {
         let mut gone = Vec::new();
         self.unproven.retain(&is_served);
-        self.lock().retain(|(slug, task), worker| {
-            let keep = is_served(slug) || !worker.is_settled();
-            if !keep {
-                gone.push((slug.clone(), task.clone(), worker.run));
+        self.lock().retain(|slug, workers| {
+            if !is_served(slug) {
+                let ended = workers.extract_if(|_, worker| worker.is_settled());
+                gone.extend(ended.map(|(task, worker)| (slug.clone(), task, worker.run)));
             }
-            keep
+            !workers.is_empty()
         });
         gone
     }
@@ -280,7 +308,7 @@ impl Workers {
         Mark::new(self.root.board(slug).db(), task, run)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Slug, String), Worker>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

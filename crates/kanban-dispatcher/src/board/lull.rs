@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Result, TransactionBehavior};
 
 /// A number that is another one after each commit of another connection.
-pub(crate) fn data_version(db: &Connection) -> Result<i64> {
+pub(super) fn data_version(db: &Connection) -> Result<i64> {
     db.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 

@@ -3,21 +3,59 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, Row};
 
+use super::lull::data_version;
 use super::past;
+use super::schema::{Drift, drift};
 use super::txn::Txn;
 use super::value::{exact, exact_of, integer, number_of, text, time_of};
+use super::version::refuse_newer;
+use crate::error::Error;
 use crate::past::Past;
 use crate::view::{BadRow, Status, Task, View};
 
 /// Times and counts outside this range are as good as its ends, and arithmetic on them cannot overflow.
 const NUMBER_MAX: i64 = 1 << 53;
 
-/// Reads every task a tick may have to act on. A row that cannot be read is set aside, not an error.
+/// One look at a board: whatever is asked of it is answered as of the same moment.
+#[derive(Debug)]
+pub(crate) struct Look<'a>(Txn<'a>);
+
+impl<'a> Look<'a> {
+    pub(crate) fn begin(db: &'a Connection) -> Result<Self> {
+        Txn::read(db).map(Self)
+    }
+
+    /// The schema's version, which SQLite counts up with every change of it, whoever makes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Newer`](crate::ErrorKind::Newer), or what SQLite says.
+    pub(crate) fn schema_version(&self) -> std::result::Result<i64, Error> {
+        refuse_newer(&self.0)?;
+        let mut statement = self.0.prepare_cached("PRAGMA schema_version")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// SQLite's count of what other connections have committed, as of this look.
+    pub(crate) fn data_version(&self) -> Result<i64> {
+        data_version(&self.0)
+    }
+
+    /// What the schema lacks.
+    pub(crate) fn drift(&self) -> Result<Vec<Drift>> {
+        drift(&self.0)
+    }
+
+    /// Every task a tick may have to act on. A row that cannot be read is set aside, not an error.
+    pub(crate) fn view(self) -> Result<View> {
+        let view = read(&self.0)?;
+        self.0.commit()?;
+        Ok(view)
+    }
+}
+
+/// A look at the tasks alone.
 pub(crate) fn observe(db: &Connection) -> Result<View> {
-    let snapshot = Txn::read(db)?;
-    let view = read(&snapshot)?;
-    snapshot.commit()?;
-    Ok(view)
+    Look::begin(db)?.view()
 }
 
 /// The same inside a transaction of the caller's.

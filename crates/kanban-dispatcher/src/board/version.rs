@@ -14,7 +14,8 @@ pub(crate) const KNOWN: i64 = 0;
 /// [`ErrorKind::Newer`](crate::ErrorKind::Newer), naming both versions; or what SQLite says.
 pub(crate) fn refuse_newer(db: &Connection) -> Result<(), Error> {
     // In the header of the file, which is read anyway.
-    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let mut statement = db.prepare_cached("PRAGMA user_version")?;
+    let found: i64 = statement.query_row([], |row| row.get(0))?;
     match found {
         ..=KNOWN => Ok(()),
         newer => Err(Error::newer(newer, KNOWN)),

@@ -26,7 +26,7 @@ use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, 
 use self::quiet::{Quiet, Rest};
 use self::state::BoardState;
 use self::workers::Scene;
-use crate::board::{apply_while, data_version, note_told, observe, prove_writable};
+use crate::board::{apply_while, note_told, prove_writable};
 use crate::config::Config;
 use crate::decide::{decide, note_failures};
 use crate::error::{Error, ErrorKind};
@@ -270,9 +270,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     // A second visit in one turn has what the first one left.
     let room = state.room.saturating_sub(report.started.len());
     let has_failed = state.failure.is_some();
-    let (db, refusals, caution) = state.open(tick)?;
-    let version = data_version(db)?;
-    let mut view = observe(db)?;
+    let (mut view, db, refusals, caution) = state.look(tick)?;
     refusals.set_aside(&mut view, tick.monotonic);
     site.workers
         .rebase(slug, &mut view, tick.now, &site.clock, tick.monotonic);
@@ -327,7 +325,7 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     }
     let strays = &still_alive;
     let rest = quiet::rest(tick, state, &view, &processes, &decision, report, strays);
-    let rest = rest.confirmed(tick, state, version);
+    let rest = rest.confirmed(tick, state);
     state.close_surplus(tick);
     Ok(rest)
 }

@@ -56,8 +56,8 @@ pub(crate) enum Rest {
 // ===== impl Rest =====
 
 impl Rest {
-    /// Believed only if the turn has seen all there is: `version` is what it has seen.
-    pub(super) fn confirmed(self, tick: &Tick, state: &mut BoardState, version: i64) -> Self {
+    /// Believed only if the turn has seen all there is.
+    pub(super) fn confirmed(self, tick: &Tick, state: &mut BoardState) -> Self {
         let Self::Until(_) = self else {
             return self;
         };
@@ -67,7 +67,7 @@ impl Rest {
             true => busy_timeout.min(COMMIT),
             false => Duration::ZERO,
         };
-        match state.is_lull(version, wait, busy_timeout) {
+        match state.is_lull(wait, busy_timeout) {
             Some(true) => self,
             Some(false) => Self::Overtaken,
             None => Self::Restless,

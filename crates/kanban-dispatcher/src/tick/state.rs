@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::Tick;
 use super::caution::Caution;
 use super::quiet::Quiet;
-use crate::board::{drift, is_lull, open_existing, refuse_newer};
+use crate::board::{Look, is_lull, open_existing};
 use crate::error::Error;
 use crate::evidence::Copy;
 use crate::ledger::whose::{Found, Whose};
@@ -80,6 +80,8 @@ struct Guard {
     file: (u64, u64),
     /// The same of the log, zeros for none; `None` before the first read.
     wal: Option<(u64, u64)>,
+    /// SQLite's count of what others had committed when the board was last read.
+    seen: Option<i64>,
     /// The schema's version when it was last found complete.
     complete_at: Option<i64>,
 }
@@ -192,33 +194,34 @@ impl BoardState {
         file_id(self.board.db())
     }
 
-    /// The board's connection, opened if need be, on a file whose schema is complete.
+    /// What is on the board, and its connection, opened if need be, on a file whose schema is complete. All in one read transaction.
     ///
     /// # Errors
     /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something, and
     /// [`ErrorKind::Newer`](crate::ErrorKind::Newer) when it is of a later version.
-    pub(crate) fn open(
+    pub(crate) fn look(
         &mut self,
         tick: &Tick,
-    ) -> Result<(&mut Connection, &mut Refusals, &mut Caution), Error> {
+    ) -> Result<(View, &mut Connection, &mut Refusals, &mut Caution), Error> {
         let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
-        let db = self.open_unchecked(tick)?;
-        refuse_newer(db)?;
-        // SQLite counts it up with every change of the schema, whoever makes it.
-        let version: i64 = db.pragma_query_value(None, "schema_version", |row| row.get(0))?;
+        let look = Look::begin(self.open_unchecked(tick)?)?;
+        let version = look.schema_version()?;
         if complete_at != Some(version) {
-            let lacks = drift(db)?;
+            let lacks = look.drift()?;
             if !lacks.is_empty() {
                 return Err(Error::drift(&lacks));
             }
         }
+        let seen = look.data_version()?;
+        let view = look.view();
         self.was_seen = true;
         let wal = file_id(self.files.wal());
         let guard = self.guard.as_mut().expect("opened above");
         guard.complete_at = Some(version);
+        guard.seen = Some(seen);
         // Known from the first read on, which makes it.
         guard.wal.get_or_insert(wal);
-        Ok((&mut guard.db, &mut self.refusals, &mut self.caution))
+        Ok((view?, &mut guard.db, &mut self.refusals, &mut self.caution))
     }
 
     /// The board's connection, whatever the file's schema.
@@ -239,22 +242,18 @@ impl BoardState {
                 db,
                 file,
                 wal: None,
+                seen: None,
                 complete_at: None,
             });
         }
         Ok(&mut self.guard.as_mut().expect("just opened").db)
     }
 
-    /// Whether nobody has committed since `version` was read; `None` if that cannot be told within `wait`.
-    pub(crate) fn is_lull(
-        &mut self,
-        version: i64,
-        wait: Duration,
-        busy_timeout: Duration,
-    ) -> Option<bool> {
-        let db = &mut self.guard.as_mut()?.db;
-        let found = is_lull(db, version, wait);
-        db.busy_timeout(busy_timeout).and(found).ok()
+    /// Whether nobody has committed since the board was read; `None` if that cannot be told within `wait`.
+    pub(crate) fn is_lull(&mut self, wait: Duration, busy_timeout: Duration) -> Option<bool> {
+        let guard = self.guard.as_mut()?;
+        let found = is_lull(&mut guard.db, guard.seen?, wait);
+        guard.db.busy_timeout(busy_timeout).and(found).ok()
     }
 
     pub(crate) fn close(&mut self, site: &Site) {
@@ -263,10 +262,13 @@ impl BoardState {
         }
     }
 
-    /// Closes the connection if there are more than the settings allow.
+    /// Closes the connection if there are more than the settings allow; one that is kept gives its pages back.
     pub(crate) fn close_surplus(&mut self, tick: &Tick) {
         if tick.site.guards.load(Ordering::Relaxed) > tick.site.guards_max(&tick.config) {
             self.close(&tick.site);
+        } else if let Some(guard) = &self.guard {
+            // Up to 2 MiB of pages, which the next write by anybody else makes worthless; the system's cache has them anyway.
+            let _ = guard.db.release_memory();
         }
     }
 

@@ -118,9 +118,26 @@ fn what_cannot_be_read_is_named_as_the_board_names_it() -> Test {
     Ok(())
 }
 
+#[test]
+fn everything_is_read_as_of_the_first_question() -> Test {
+    let (_dir, db) = board()?;
+    let path = db.path().ok_or("no path")?.to_owned();
+    let other = open_existing(path.as_ref(), Duration::ZERO)?;
+    let look = Look::begin(&db)?;
+    look.schema_version()?;
+    other.execute_batch(
+        "INSERT INTO tasks (id, title, status, created_at) VALUES ('t', 'title', 'ready', 1)",
+    )?;
+    assert_eq!(look.view()?.tasks, []);
+    assert_eq!(observe(&db)?.tasks.len(), 1);
+    Ok(())
+}
+
 /// One turn of a board: what it takes to read it, to claim what is ready, to demote one, and to record the starts.
 fn turn(db: &mut Connection) -> Test {
-    let view = observe(db)?;
+    let look = Look::begin(db)?;
+    look.schema_version()?;
+    let view = look.view()?;
     let of = |status| {
         view.tasks
             .iter()

@@ -1,11 +1,15 @@
 //! What `fingerprint-quarantine` asks the kernel for, by strace: nothing for a healthy key, one `stat` per file for a held one, and
 //! never an `open` of what it watches.
 //!
+//! Beside it what `kanban-dispatcher` does around its workers: `workers.rs`.
+//!
 //! Its example `observe` sets markers by a `stat` of a path that is nowhere; between two of them lies one kind of question, asked
 //! three times.
 
+mod workers;
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::run::{Done, cargo, run, target};
@@ -55,8 +59,15 @@ pub(crate) fn check() -> Done {
     run(cargo(
         "build --quiet -p fingerprint-quarantine --example observe",
     ))?;
-    let dir = target().join("syscalls");
-    let trace = dir.join("trace");
+    let dir = prepare("observe")?;
+    let program = target().join("debug/examples/observe");
+    judge(&read(&trace(&program, &dir, &dir)?)?)?;
+    workers::check()
+}
+
+/// An empty directory to work in.
+fn prepare(example: &str) -> Done<PathBuf> {
+    let dir = target().join("syscalls").join(example);
     let prepared = fs::remove_dir_all(&dir)
         .or_else(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
@@ -64,15 +75,20 @@ pub(crate) fn check() -> Done {
         })
         .and_then(|()| fs::create_dir_all(&dir));
     prepared.map_err(|error| format!("empty {}: {error}", dir.display()))?;
+    Ok(dir)
+}
+
+/// Runs a program below strace with one argument; the trace is in `dir`.
+fn trace(program: &Path, argument: &Path, dir: &Path) -> Done<PathBuf> {
+    let trace = dir.join("trace");
     let mut command = Command::new("strace");
     command
         .args(["-f", "-qq", "-s", "4096", "-o"])
         .arg(&trace)
-        .arg(target().join("debug/examples/observe"))
-        .arg(&dir);
+        .arg(program)
+        .arg(argument);
     run(command)?;
-    let text = read(&trace)?;
-    judge(&text)
+    Ok(trace)
 }
 
 fn read(trace: &Path) -> Done<String> {

@@ -10,6 +10,10 @@ const PERCENT: u64 = 5;
 /// And small ones by no more than this.
 const LEAST: u64 = 3;
 
+/// What is the difference of two counts, divided, moves by what both of them do.
+const DIFFERENCE: &str = "each board";
+const DIFFERENCE_PERCENT: u64 = 20;
+
 /// One count that is not as it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -50,7 +54,7 @@ pub(super) fn judge(kind: &'static str, before: &Counts, now: &Counts) -> Vec<Fi
     for (name, before) in before {
         let change = match now.get(name) {
             None => Some(Change::Gone { before: *before }),
-            Some(now) => compare(*before, *now),
+            Some(now) => compare(*before, *now, slack(name, *before)),
         };
         findings.extend(change.map(|change| finding(name, change)));
     }
@@ -59,8 +63,8 @@ pub(super) fn judge(kind: &'static str, before: &Counts, now: &Counts) -> Vec<Fi
     findings
 }
 
-fn compare(before: u64, now: u64) -> Option<Change> {
-    let allowed = before + slack(before);
+fn compare(before: u64, now: u64, slack: u64) -> Option<Change> {
+    let allowed = before + slack;
     if now > allowed {
         return Some(Change::Worse {
             before,
@@ -68,11 +72,15 @@ fn compare(before: u64, now: u64) -> Option<Change> {
             allowed,
         });
     }
-    (now + slack(before) < before).then_some(Change::Better { before, now })
+    (now + slack < before).then_some(Change::Better { before, now })
 }
 
-fn slack(count: u64) -> u64 {
-    (count * PERCENT / 100).max(LEAST)
+fn slack(name: &str, count: u64) -> u64 {
+    let percent = match name.ends_with(DIFFERENCE) {
+        true => DIFFERENCE_PERCENT,
+        false => PERCENT,
+    };
+    (count * percent / 100).max(LEAST)
 }
 
 // ===== impl Finding =====
@@ -133,6 +141,20 @@ mod tests {
         assert_eq!(worse.iter().filter(|finding| finding.is_bad()).count(), 3);
         let better = judged(&[("large", 949), ("small", 6), ("none", 0)]);
         assert!(better.len() == 2 && !better.iter().any(Finding::is_bad));
+    }
+
+    #[test]
+    fn a_difference_of_two_counts_may_move_by_twenty_percent() {
+        let before = counts(&[("tick, each board", 100)]);
+        let judged = |now| {
+            judge(
+                "instructions",
+                &before,
+                &counts(&[("tick, each board", now)]),
+            )
+        };
+        assert_eq!((judged(120), judged(80)), (Vec::new(), Vec::new()));
+        assert!(judged(121)[0].is_bad() && !judged(79)[0].is_bad());
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Builder {
             levers_at: None,
             ledger_fails: false,
             wake: Wake::new(),
+            is_running: false,
             looked_for_risks: None,
             has_published: false,
             gone: Vec::new(),

@@ -11,7 +11,7 @@ use crate::wake::Wake;
 use crate::watch::{Trust, Watch};
 
 /// A board that is written to again and again has a turn between two passes no more often than this.
-const TURNS_APART: Duration = Duration::from_millis(50);
+pub(super) const TURNS_APART: Duration = Duration::from_millis(50);
 
 /// What tells of changes, if anything does.
 #[derive(Debug, Default)]
@@ -34,6 +34,11 @@ impl Hints {
     pub(super) fn next_key(&mut self) -> u32 {
         self.last_key = self.last_key.wrapping_add(1);
         self.last_key
+    }
+
+    /// Whether there are any that nobody has followed up.
+    pub(super) fn have_any(&self) -> bool {
+        !self.heard.is_empty()
     }
 
     /// These boards are gone.

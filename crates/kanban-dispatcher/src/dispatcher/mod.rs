@@ -93,6 +93,7 @@ pub struct Dispatcher {
     ledger_fails: bool,
     /// Whoever runs it can stop it.
     wake: Wake,
+    is_running: bool,
     /// When the boards' files were last looked for in other processes (monotonic).
     looked_for_risks: Option<Duration>,
     /// Whether the ledger's lines about the boards are this dispatcher's own.
@@ -155,6 +156,7 @@ impl Dispatcher {
     /// Ticks at the configured interval, and sooner where a worker has ended, until `wake` says stop. Then shuts down.
     pub fn run(&mut self, wake: &Wake) {
         self.wake = wake.clone();
+        self.is_running = true;
         // What was watched before woke somebody else.
         self.roster.watch(wake, false);
         tracing::info!(root = %self.site.root.dir().display(), "dispatcher starts");
@@ -194,6 +196,10 @@ impl Dispatcher {
             }
             for due in [self.next_due(looked), hinted].into_iter().flatten() {
                 wait = wait.min(due.saturating_sub(now));
+            }
+            if self.roster.hints.have_any() {
+                // Heard in the middle of a tick: it woke nobody.
+                wait = wait.min(hints::TURNS_APART);
             }
             wake.wait(wait);
         }
@@ -298,7 +304,7 @@ impl Dispatcher {
             only,
         };
         // One tick alone has nothing of it.
-        let is_wanted = self.config.watch && self.ticks > 0;
+        let is_wanted = self.config.watch && (self.is_running || self.ticks > 0);
         self.roster.watch(&self.wake, is_wanted);
         let choice = self.roster.choose(&self.site.root, pass)?;
         if self.lost_boards_dir() {

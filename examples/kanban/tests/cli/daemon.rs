@@ -97,6 +97,19 @@ impl Daemon {
         })
     }
 
+    /// Waits for so many more passes over all boards.
+    pub(crate) fn passes(&self, house: &House, more: u64) -> Result {
+        let passes = || -> Result<u64> {
+            let status = house.say(&["status", "--json"])?.json()?;
+            Ok(status["dispatcher"]["ticks"].as_u64().unwrap_or_default())
+        };
+        let first = passes()?;
+        house.until("more passes", || match passes()? {
+            now if now >= first + more => Ok(()),
+            now => Err(format!("{first}, {now}").into()),
+        })
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }

@@ -118,8 +118,7 @@ fn a_released_board_is_looked_at_with_the_next_tick() -> Result {
     // Its files were young at the first look, so there is a second one; and then none until the timer.
     let held = house.until("a board that is left alone", || {
         let first = board(&house, "bad", |board| board["state"] == "held")?;
-        daemon.ticks(&house)?;
-        daemon.ticks(&house)?;
+        daemon.passes(&house, 2)?;
         let second = board(&house, "bad", |board| board["state"] == "held")?;
         match first["suppressed"] == second["suppressed"] {
             true => Ok(second),

@@ -183,6 +183,12 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     }
     if let Err(error) = &result {
         let reaction = resilience::reaction(&resilience::classify(&state.board, error));
+        let is_lasting = matches!(reaction, Reaction::Repair | Reaction::Hold);
+        if is_lasting && tick.is_early && stamp.is_young() {
+            // Called by a write of this moment, of which more may follow: the next pass judges what has become of it.
+            state.close(site);
+            return BoardReport::new(&slug, Outcome::Busy);
+        }
         match reaction {
             Reaction::Reopen => {
                 state.close(site);

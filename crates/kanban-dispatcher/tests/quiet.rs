@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use kanban_dispatcher::{Dispatcher, Levers};
 use proptest::prelude::*;
-use proptest::test_runner::{Config as RunnerConfig, TestCaseError, TestRunner};
+use proptest::test_runner::{
+    Config as RunnerConfig, RngAlgorithm, TestCaseError, TestRng, TestRunner,
+};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use rustix::process::{Pid, Signal, kill_process};
@@ -271,12 +273,19 @@ fn is_alive(pid: i32) -> bool {
     state.is_some_and(|state| state != 'Z')
 }
 
+/// All rows of a table. Of events each task's own order counts: places are shared among the boards that have a turn, so in one tick a
+/// board may start two tasks in one turn or in two.
 fn dump(db: &Connection, table: &str) -> Result<Vec<String>> {
-    let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))?;
+    let is_events = table == "task_events";
+    let order = if is_events { "task_id, id" } else { "1, 2" };
+    let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}"))?;
     let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows = statement.query_map([], |row| {
         let mut text = String::new();
         for (at, name) in names.iter().enumerate() {
+            if is_events && name == "id" {
+                continue;
+            }
             let value = row.get::<_, Value>(at)?;
             text += &format!("{name}={} ", plain(name, &value));
         }
@@ -349,12 +358,18 @@ fn same(workers_max: usize, steps: &[Step]) -> Result<usize> {
 
 #[test]
 fn with_and_without_skipping_the_boards_are_the_same_row_for_row() {
-    let cases = std::env::var("CASES").map_or(12, |n| n.parse().unwrap());
-    let mut runner = TestRunner::new(RunnerConfig {
+    // `CASES=100` tries so many others.
+    let asked = std::env::var("CASES").ok().and_then(|n| n.parse().ok());
+    let cases: u32 = asked.unwrap_or(12);
+    let config = RunnerConfig {
         cases,
         max_shrink_iters: 60,
         ..RunnerConfig::default()
-    });
+    };
+    let mut runner = match asked {
+        Some(_) => TestRunner::new(config),
+        None => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    };
     let quiet = std::cell::Cell::new(0);
     let result = runner.run(&(1_usize..4, steps()), |(workers_max, steps)| {
         let skipped =

@@ -4,6 +4,7 @@ mod builder;
 mod farewell;
 mod guards;
 mod hints;
+mod homes;
 mod lead;
 mod levers;
 mod risks;
@@ -12,6 +13,7 @@ mod roster;
 mod seat;
 mod settings;
 mod surroundings;
+mod told;
 mod turns;
 
 use std::collections::{HashMap, HashSet};
@@ -21,6 +23,7 @@ use std::time::Duration;
 pub use self::builder::Builder;
 
 use self::guards::Recency;
+use self::homes::Home;
 use self::roster::{Choice, Pass, Roster};
 use self::settings::ConfigFile;
 use self::surroundings::Surroundings;
@@ -28,15 +31,13 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
-use crate::ledger::Clocks;
 use crate::ledger::levers::{Mark, Pauses};
-use crate::ledger::publish::{self, Lines, Marks};
 use crate::lock::FileLock;
 use crate::report::{BoardReport, StandbyReason, TickReport};
-use crate::root::{Board, Root, Slug};
+use crate::root::{Root, Slug};
 use crate::site::Site;
 use crate::tick::outcome;
-use crate::tick::state::{BoardState, LastKnown};
+use crate::tick::state::BoardState;
 use crate::usage::Usage;
 use crate::view::HeldReason;
 use crate::wake::Wake;
@@ -108,21 +109,6 @@ pub struct Dispatcher {
     has_led: bool,
     has_read_ledger: bool,
     is_shut_down: bool,
-}
-
-/// Where a board's state is.
-#[derive(Debug)]
-enum Home {
-    In(Box<BoardState>),
-    /// A lane has it, since this instant (unix seconds); what was known before.
-    Out {
-        since: i64,
-        last_known: LastKnown,
-        /// Places for workers that it may still use.
-        room: usize,
-        /// An operator has released it meanwhile.
-        is_released: bool,
-    },
 }
 
 // ===== impl Dispatcher =====
@@ -326,163 +312,6 @@ impl Dispatcher {
     /// Boards are removed one by one; their whole directory goes away by a move or an unmount, and comes back.
     fn lost_boards_dir(&self) -> bool {
         self.states.keys().any(|slug| !slug.is_default()) && !self.roster.has_dir()
-    }
-
-    /// A board whose turn has not come back within its deadline; the others do not wait for it.
-    fn hung(&self, board: &Board) -> BoardReport {
-        let since = match self.states.get(board.slug()) {
-            Some(Home::Out { since, .. }) => *since,
-            _ => self.site.clock.unix(),
-        };
-        outcome::hung(&self.site, board, since)
-    }
-
-    /// Takes back the states of boards whose earlier turn was given up on.
-    fn bring_home(&mut self) {
-        for (mut state, report) in self.lanes.late() {
-            match self.states.contains_key(&report.slug) {
-                true => {
-                    self.come_home(&report.slug, state);
-                    // What is told of it is that it hangs.
-                    self.roster.wake(&report.slug);
-                }
-                // Removed meanwhile.
-                false => state.close(&self.site),
-            }
-        }
-    }
-
-    fn come_home(&mut self, slug: &Slug, mut state: Box<BoardState>) {
-        if let Some(Home::Out {
-            is_released: true, ..
-        }) = self.states.get(slug)
-        {
-            state.release();
-            self.site.ledger.keep_breaker(&self.site.root, slug, None);
-        }
-        self.out.remove(slug);
-        state.last_turn = self.turns as u64 + 1;
-        if state.is_guarded() {
-            self.recency.note(slug, state.last_turn);
-        }
-        let now = self.site.clock.monotonic();
-        self.roster.settle(slug, state.quiet, now);
-        self.settle_in(slug.clone(), state);
-    }
-
-    fn settle_in(&mut self, slug: Slug, state: Box<BoardState>) {
-        match state.caution.rest() {
-            Some(_) => self.resting.insert(slug.clone()),
-            None => self.resting.remove(&slug),
-        };
-        self.states.insert(slug, Home::In(state));
-    }
-
-    /// A removed board takes everything that was kept about it along.
-    fn drop_removed(&mut self, is_new_list: bool) {
-        // Too quick to be seen: it is another board that has not earned a rest.
-        let is_other = |slug: &&Slug| matches!(self.states.get(*slug), Some(Home::In(state)) if state.rests_for_another());
-        let mut gone: Vec<Slug> = self.resting.iter().filter(is_other).cloned().collect();
-        if is_new_list {
-            let slugs = self.states.keys();
-            gone.extend(slugs.filter(|slug| !self.roster.contains(slug)).cloned());
-        }
-        for slug in gone {
-            if let Some(Home::In(mut state)) = self.states.remove(&slug) {
-                state.close(&self.site);
-            }
-            self.wanting.remove(&slug);
-            self.resting.remove(&slug);
-            self.out.remove(&slug);
-            self.roster.wake(&slug);
-            self.site.resilience.forget(&slug);
-            self.site.ledger.forget_board(&slug);
-            tracing::info!(board = %slug, "board was removed");
-            self.gone.push(slug);
-        }
-        // Also of boards that were removed while no dispatcher looked.
-        let grace = self.config.worker.stop_grace_seconds;
-        let now = self.site.clock.monotonic();
-        let stopped = self
-            .site
-            .workers
-            .stop_all(|slug| !self.roster.contains(slug), now, grace);
-        if stopped > 0 {
-            tracing::info!(stopped, "workers of removed boards are asked to stop");
-        }
-        let ended = self
-            .site
-            .workers
-            .forget_unserved(|slug| self.roster.contains(slug));
-        self.site.ledger.forget_workers(&ended);
-    }
-
-    /// Tells `status` of these boards' turns; after a whole pass, of all boards there are.
-    fn publish(&mut self, reports: &[BoardReport], state: &str, is_pass: bool) {
-        let unknown = LastKnown::default();
-        let rows: Vec<_> = reports
-            .iter()
-            .map(|report| {
-                let (state, last_known) = match self.states.get(&report.slug) {
-                    Some(Home::In(state)) => (Some(&**state), &state.last_known),
-                    Some(Home::Out { last_known, .. }) => (None, last_known),
-                    None => (None, &unknown),
-                };
-                let is_quiet = state.is_some() && self.roster.is_quiet(&report.slug);
-                publish::board_row(&self.site, report, (state, is_quiet), last_known)
-            })
-            .collect();
-        let dispatcher = publish::dispatcher_row(
-            &self.site,
-            state,
-            (self.started_at, self.ticks),
-            self.config.dispatch_interval_seconds,
-            self.usage,
-        );
-        let clocks = Clocks::now(&self.site.clock);
-        let marks: Vec<Marks<'_>> = self.marks().collect();
-        let lines = Lines {
-            rows: &rows,
-            gone: &self.gone,
-            marks: &marks,
-            are_all: !self.has_published && is_pass && self.site.root.only().is_none(),
-        };
-        let result = self.site.ledger.publish(&dispatcher, &lines, clocks);
-        if matches!(result, Some(Ok(()))) {
-            self.has_published |= is_pass;
-            self.gone.clear();
-            self.noted.clear();
-        } else {
-            // What it lacks is told by a turn of every board.
-            self.has_published = false;
-            self.roster.wake_all();
-        }
-        match result {
-            Some(Ok(())) => self.ledger_works(),
-            Some(Err(error)) => self.ledger_failed(&error.to_string(), lead::NO_START),
-            // It has failed since the tick began.
-            None if self.site.ledger.is_needed() => {
-                self.ledger_failed(&self.site.ledger.trouble(), lead::NO_START);
-            }
-            // Told when it could not be opened.
-            None => {}
-        }
-    }
-}
-
-impl Dispatcher {
-    /// What was noted without a turn.
-    fn marks(&self) -> impl Iterator<Item = Marks<'_>> {
-        self.noted
-            .iter()
-            .filter_map(|slug| match self.states.get(slug)? {
-                Home::In(state) => Some(Marks {
-                    slug,
-                    guarded: state.is_guarded(),
-                    risk: state.risk.as_deref(),
-                }),
-                Home::Out { .. } => None,
-            })
     }
 }
 

@@ -145,11 +145,9 @@ impl Roster {
             }
             let quiet = seat.quiet(look).filter(|_| !pass.is_full);
             let only_waits = quiet.is_some_and(|quiet| quiet.waits && pass.has_room);
-            match quiet {
-                Some(quiet) if quiet.why == Why::Held => {
-                    let retry_in = quiet.look_in(pass.monotonic);
-                    choice.held.push((seat.board.slug().clone(), retry_in));
-                }
+            let retry_in = quiet.and_then(|quiet| quiet.look_in(pass.monotonic));
+            match quiet.map(|quiet| quiet.why) {
+                Some(Why::Held) => choice.held.push((seat.board.slug().clone(), retry_in)),
                 Some(_) if !only_waits => choice.quiet += 1,
                 _ => choice.turns.push(Chosen {
                     board: seat.board.clone(),

@@ -52,15 +52,17 @@ impl Seat {
     }
 
     /// As its last turn has left it, if that is still so; `None`: it needs a turn, and does until it has had one.
-    pub(super) fn quiet(&mut self, look: Look) -> Option<Quiet> {
-        let quiet = self.quiet?;
+    pub(super) fn quiet(&mut self, look: Look) -> Option<&Quiet> {
+        let quiet = self.quiet.as_ref()?;
         let may_rely = self.is_watched && !self.is_hinted && !look.is_sweep;
         // Before the files are looked at: what is written after that is hinted anew.
         self.is_hinted = false;
         let is_so = quiet.lasts(look.unix, look.monotonic)
             && (may_rely || quiet.is_unchanged(&self.files, look.file_time));
-        self.quiet = Some(quiet).filter(|_| is_so);
-        self.quiet
+        if !is_so {
+            self.quiet = None;
+        }
+        self.quiet.as_ref()
     }
 
     pub(super) fn left(&self) -> Option<Quiet> {

@@ -332,7 +332,9 @@ fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Resul
     let strays = &still_alive;
     let rest = quiet::rest(tick, state, &view, &processes, &decision, report, strays);
     let rest = rest.confirmed(tick, state);
-    state.close_surplus(tick);
+    // Workers give signs of life.
+    let is_expected = rest == Rest::Restless || report.running > 0;
+    state.close_surplus(tick, is_expected);
     Ok(rest)
 }
 

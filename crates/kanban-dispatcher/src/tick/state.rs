@@ -23,6 +23,9 @@ use crate::strain::{Allowed, Strain};
 use crate::transition::Transition;
 use crate::view::{BadRow, HeldCounts, HeldReason, View};
 
+/// So many kept connections may keep their statements as well.
+const MANY: usize = 32;
+
 #[derive(Debug)]
 pub(crate) struct BoardState {
     pub(crate) board: Arc<Board>,
@@ -262,11 +265,16 @@ impl BoardState {
         }
     }
 
-    /// Closes the connection if there are more than the settings allow; one that is kept gives its pages back.
-    pub(crate) fn close_surplus(&mut self, tick: &Tick) {
-        if tick.site.guards.load(Ordering::Relaxed) > tick.site.guards_max(&tick.config) {
+    /// Closes the connection if there are more than the settings allow. One that is kept gives its pages back; among many, and if
+    /// nothing `is_expected` of it soon, also what it has prepared, which is half of the rest.
+    pub(crate) fn close_surplus(&mut self, tick: &Tick, is_expected: bool) {
+        let open = tick.site.guards.load(Ordering::Relaxed);
+        if open > tick.site.guards_max(&tick.config) {
             self.close(&tick.site);
         } else if let Some(guard) = &self.guard {
+            if open > MANY && !is_expected {
+                guard.db.flush_prepared_statement_cache();
+            }
             // Up to 2 MiB of pages, which the next write by anybody else makes worthless; the system's cache has them anyway.
             let _ = guard.db.release_memory();
         }

@@ -268,10 +268,14 @@ impl BoardState {
     /// Closes the connection if there are more than the settings allow. One that is kept gives its pages back; among many, and if
     /// nothing `is_expected` of it soon, also what it has prepared, which is half of the rest.
     pub(crate) fn close_surplus(&mut self, tick: &Tick, is_expected: bool) {
-        let open = tick.site.guards.load(Ordering::Relaxed);
-        if open > tick.site.guards_max(&tick.config) {
-            self.close(&tick.site);
+        let most = tick.site.guards_max(&tick.config);
+        // Counted and given up in one step: lanes that look at the same moment must not both give way for one too many.
+        let give_up = |open: usize| (open > most).then(|| open - 1);
+        let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.guard.is_some() && tick.site.guards.fetch_update(set, get, give_up).is_ok() {
+            self.guard = None;
         } else if let Some(guard) = &self.guard {
+            let open = tick.site.guards.load(Ordering::Relaxed);
             if open > MANY && !is_expected {
                 guard.db.flush_prepared_statement_cache();
             }

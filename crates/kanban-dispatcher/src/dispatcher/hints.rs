@@ -13,6 +13,9 @@ use crate::watch::{Trust, Watch};
 /// A board that is written to again and again has a turn between two passes no more often than this.
 pub(super) const TURNS_APART: Duration = Duration::from_millis(50);
 
+/// A turn that came in the middle of a commit is had again before the next pass, but not for ever.
+const UNSURE_TURNS: u32 = 4;
+
 /// What tells of changes, if anything does.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
@@ -107,6 +110,15 @@ impl Roster {
         }
     }
 
+    /// A board's turn came too early to see what it was called for.
+    pub(super) fn hint(&mut self, slug: &Slug) {
+        if let Some(place) = self.place(slug)
+            && !std::mem::replace(&mut self.seats[place].is_hinted, true)
+        {
+            self.hints.heard.push(place);
+        }
+    }
+
     /// Notes what has been hinted since the last time.
     pub(super) fn hear(&mut self) {
         let Some(watch) = &mut self.hints.watch else {
@@ -175,7 +187,8 @@ impl Dispatcher {
             if let Some(Home::In(state)) = self.states.get(seat.board.slug())
                 && state.failure.is_none()
             {
-                seat.is_hinted = state.has_changed();
+                let is_unsure = (1..=UNSURE_TURNS).contains(&state.unsure);
+                seat.is_hinted = is_unsure || state.has_changed();
                 if seat.is_hinted {
                     news.insert(seat.board.slug().clone());
                 }

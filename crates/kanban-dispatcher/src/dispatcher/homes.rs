@@ -61,6 +61,9 @@ impl Dispatcher {
         }
         let now = self.site.clock.monotonic();
         self.roster.settle(slug, state.quiet, now);
+        if state.unsure > 0 {
+            self.roster.hint(slug);
+        }
         self.settle_in(slug.clone(), state);
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::Tick;
 use super::caution::Caution;
@@ -63,6 +63,8 @@ pub(crate) struct BoardState {
     settled: Option<SqliteStamp>,
     /// Whether it needs no turn, as the last one has shown.
     pub(crate) quiet: Option<Quiet>,
+    /// So many turns in a row could not tell whether they had seen all, because somebody was about to commit.
+    pub(crate) unsure: u32,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
     guard: Option<Guard>,
 }
@@ -85,6 +87,8 @@ struct Guard {
     wal: Option<(u64, u64)>,
     /// SQLite's count of what others had committed when the board was last read.
     seen: Option<i64>,
+    /// Nothing has been asked of it since it was opened but once.
+    is_fresh: bool,
     /// The schema's version when it was last found complete.
     complete_at: Option<i64>,
 }
@@ -113,6 +117,7 @@ impl BoardState {
             last_turn: 0,
             settled: None,
             quiet: None,
+            unsure: 0,
             refusals: Refusals::default(),
             files,
             guard: None,
@@ -246,6 +251,7 @@ impl BoardState {
                 file,
                 wal: None,
                 seen: None,
+                is_fresh: true,
                 complete_at: None,
             });
         }
@@ -256,6 +262,8 @@ impl BoardState {
     pub(crate) fn is_lull(&mut self, wait: Duration, busy_timeout: Duration) -> Option<bool> {
         let guard = self.guard.as_mut()?;
         let found = is_lull(&mut guard.db, guard.seen?, wait);
+        let is_busy = matches!(&found, Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
+        self.unsure = if is_busy { self.unsure + 1 } else { 0 };
         guard.db.busy_timeout(busy_timeout).and(found).ok()
     }
 
@@ -265,8 +273,8 @@ impl BoardState {
         }
     }
 
-    /// Closes the connection if there are more than the settings allow. One that is kept gives its pages back; among many, and if
-    /// nothing `is_expected` of it soon, also what it has prepared, which is half of the rest.
+    /// Closes the connection if there are more than the settings allow. One that is kept gives its pages back; among many also what it
+    /// has prepared, which is half of the rest, after its first turn: a board that has a second one has changed, and may again.
     pub(crate) fn close_surplus(&mut self, tick: &Tick, is_expected: bool) {
         let most = tick.site.guards_max(&tick.config);
         // Counted and given up in one step: lanes that look at the same moment must not both give way for one too many.
@@ -274,9 +282,9 @@ impl BoardState {
         let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.guard.is_some() && tick.site.guards.fetch_update(set, get, give_up).is_ok() {
             self.guard = None;
-        } else if let Some(guard) = &self.guard {
+        } else if let Some(guard) = &mut self.guard {
             let open = tick.site.guards.load(Ordering::Relaxed);
-            if open > MANY && !is_expected {
+            if std::mem::take(&mut guard.is_fresh) && open > MANY && !is_expected {
                 guard.db.flush_prepared_statement_cache();
             }
             // Up to 2 MiB of pages, which the next write by anybody else makes worthless; the system's cache has them anyway.

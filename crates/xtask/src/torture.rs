@@ -7,7 +7,7 @@ use crate::peer::Peer;
 use crate::run::{Done, cargo, root, run, target};
 
 /// Short enough for every commit, and long enough for some hundred faults.
-const BRIEF: &[&str] = &["--seed", "4", "--seconds", "45"];
+const BRIEF: &[&str] = &["--seed", "4", "--seconds", "30"];
 
 /// The chaos and a minute's soak, as CI runs them.
 pub(crate) fn brief() -> Done {

@@ -199,7 +199,7 @@ impl Roster {
         quiet.is_some_and(|quiet| quiet.why == Why::Idle)
     }
 
-    /// How many boards are served.
+    /// How many boards there are.
     pub(super) fn len(&self) -> usize {
         self.seats.len()
     }

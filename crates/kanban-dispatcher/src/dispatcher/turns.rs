@@ -72,11 +72,7 @@ impl Dispatcher {
         self.meet(boards, &tick);
         let were_out = self.out.clone();
         // Another board is first each time, so that one that hangs does not always hold up the same ones.
-        let first = if boards.is_empty() {
-            0
-        } else {
-            self.turns % boards.len()
-        };
+        let first = self.turns % boards.len();
         for board in boards[first..].iter().chain(&boards[..first]) {
             let Some(home) = self.states.get_mut(board.slug()) else {
                 continue;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::run::{Done, answer, run, target};
 use crate::tools;
@@ -18,6 +19,9 @@ const IS_RIGHT: &str =
 
 const INSTALLED: &str = "import importlib.metadata as m; print(m.version('hermes-agent'))";
 
+/// Held by whoever installs it.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// An installed peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -29,6 +33,8 @@ pub(crate) struct Peer {
 impl Peer {
     /// The peer, installed if it is not there yet.
     pub(crate) fn ready() -> Done<Self> {
+        // Who comes second finds what the first has made.
+        let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = target().join("peer-venv");
         let peer = Self {
             hermes: dir.join("bin/hermes"),

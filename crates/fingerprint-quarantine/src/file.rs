@@ -121,6 +121,29 @@ impl FileState {
         Self::new(fs::metadata(path), now)
     }
 
+    /// Looks at `path` from the directory `dir` on: one `fstatat(2)`.
+    #[cfg(all(unix, feature = "dirfd"))]
+    pub(crate) fn of_in(dir: std::os::fd::BorrowedFd<'_>, path: &Path, now: SystemTime) -> Self {
+        let ns = |seconds: i64, ns: u64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);
+        let stat = match rustix::fs::statat(dir, path, rustix::fs::AtFlags::empty()) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT) => return Self::Absent,
+            Err(error) => return Self::Unreadable(io::Error::from(error).kind()),
+        };
+        let (mtime_ns, ctime_ns) = (
+            ns(stat.st_mtime, stat.st_mtime_nsec),
+            ns(stat.st_ctime, stat.st_ctime_nsec),
+        );
+        Self::Present(FileStamp {
+            dev: stat.st_dev,
+            ino: stat.st_ino,
+            len: stat.st_size.cast_unsigned(),
+            mtime_ns,
+            ctime_ns,
+            young: is_young(mtime_ns, ctime_ns, now),
+        })
+    }
+
     /// The stamp of a file that is there.
     #[must_use]
     pub const fn stamp(&self) -> Option<&FileStamp> {

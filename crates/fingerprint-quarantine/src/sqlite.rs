@@ -67,10 +67,10 @@ impl SqliteStamp {
         self.main.is_young() || matches!(self.wal, Some(WalStamp { young: true, .. }))
     }
 
-    fn new(files: &SqliteFiles, now: SystemTime) -> Self {
+    fn new(files: &SqliteFiles, now: SystemTime, look: impl Fn(&Path) -> FileState) -> Self {
         Self {
-            main: FileState::of_at(&files.main, now),
-            wal: WalStamp::of_at(&files.wal, now),
+            main: look(&files.main),
+            wal: WalStamp::new(look(&files.wal), now),
         }
     }
 }
@@ -99,8 +99,7 @@ pub struct WalStamp {
 // ===== impl WalStamp =====
 
 impl WalStamp {
-    fn of_at(path: &Path, now: SystemTime) -> Option<Self> {
-        let state = FileState::of_at(path, now);
+    fn new(state: FileState, now: SystemTime) -> Option<Self> {
         let file = state.stamp().filter(|file| file.len > 0)?;
         Some(Self {
             dev: file.dev,
@@ -162,7 +161,45 @@ impl SqliteFiles {
     /// [`observe`](Self::observe) with the wall time as an argument, as in [`FileState::of_at`].
     #[must_use]
     pub fn observe_at(&self, now: SystemTime) -> SqliteStamp {
-        SqliteStamp::new(self, now)
+        SqliteStamp::new(self, now, |path| FileState::of_at(path, now))
+    }
+
+    /// The same files by their names below the directory `dir`, for [`observe_in`](Self::observe_in). What is elsewhere keeps its path.
+    #[cfg(all(unix, feature = "dirfd"))]
+    #[must_use]
+    pub fn below(self, dir: &Path) -> Self {
+        let name = |path: PathBuf| path.strip_prefix(dir).map(Path::to_owned).unwrap_or(path);
+        Self {
+            main: name(self.main),
+            wal: name(self.wal),
+        }
+    }
+
+    /// [`observe_at`](Self::observe_at), with names that are not absolute looked up from the open directory `dir`: of many databases
+    /// below one directory, its own path is not walked for each. A descriptor opened with `O_PATH` will do.
+    ///
+    /// The descriptor stays with its directory. Whether that is still the one at its path is for the caller to see.
+    ///
+    /// ```
+    /// use std::{path::Path, time::SystemTime};
+    /// use fingerprint_quarantine::SqliteFiles;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let open = std::fs::File::open(dir.path())?;
+    /// let files = SqliteFiles::new(&dir.path().join("a.db"));
+    /// let named = files.clone().below(dir.path());
+    /// assert_eq!(named.main(), Path::new("a.db"));
+    /// assert!(named.observe_in(&open, SystemTime::now()).is_absent());
+    /// std::fs::write(files.main(), "pages")?;
+    /// let now = SystemTime::now();
+    /// assert_eq!(named.observe_in(&open, now), files.observe_at(now));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[cfg(all(unix, feature = "dirfd"))]
+    #[must_use]
+    pub fn observe_in(&self, dir: impl std::os::fd::AsFd, now: SystemTime) -> SqliteStamp {
+        let dir = dir.as_fd();
+        SqliteStamp::new(self, now, |path| FileState::of_in(dir, path, now))
     }
 
     /// The database file, as it was given.

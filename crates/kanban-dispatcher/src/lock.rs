@@ -14,6 +14,8 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
+    /// Its device and inode.
+    id: (u64, u64),
     path: PathBuf,
 }
 
@@ -46,8 +48,10 @@ impl FileLock {
             .open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
+                let metadata = file.metadata()?;
                 let lock = Self {
                     file,
+                    id: (metadata.dev(), metadata.ino()),
                     path: path.to_owned(),
                 };
                 // Deleted or replaced between open and flock: a lock on it would exclude nobody.
@@ -61,10 +65,7 @@ impl FileLock {
     /// Whether the locked file is still the one at its path.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        match (self.file.metadata(), std::fs::metadata(&self.path)) {
-            (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
-            _ => false,
-        }
+        std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.id)
     }
 }
 

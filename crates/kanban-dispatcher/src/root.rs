@@ -257,6 +257,11 @@ impl Root {
             .join("state.db")
     }
 
+    /// The dispatcher's last sign of life, beside its state.
+    pub(crate) fn beat(&self) -> PathBuf {
+        self.kanban.join("kanban").join(".dispatcher").join("beat")
+    }
+
     /// The home of profile `name`: the Hermes root itself for `default`.
     #[must_use]
     pub fn profile_dir(&self, name: &str) -> PathBuf {

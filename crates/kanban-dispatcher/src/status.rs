@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::breakers::{BreakerRow, read_breakers};
 use crate::ledger::levers::{Pauses, read_pauses};
-use crate::ledger::{self, BoardRow, DispatcherRow, Ledger};
+use crate::ledger::{self, Beat, BoardRow, DispatcherRow, Ledger};
 use crate::levers::Pause;
 use crate::root::{Root, Slug};
 use crate::usage::Usage;
@@ -49,7 +49,7 @@ pub struct DispatcherStatus {
     pub interval_seconds: Option<f64>,
     /// Passes over all boards since it started; a tick between two intervals, of some boards only, is none.
     pub ticks: Option<u64>,
-    /// What its process uses, at its last tick.
+    /// What its process used, at its last tick in which a board had a turn, or ten minutes ago at most.
     pub usage: Option<Usage>,
 }
 
@@ -164,7 +164,7 @@ impl Status {
             let what = format!("read the ledger {}", root.ledger().display());
             Error::new(ErrorKind::Sqlite, what).because(error)
         };
-        let (row, mut boards, pauses, breakers) = match Ledger::read(root).map_err(failed)? {
+        let (mut row, mut boards, pauses, breakers) = match Ledger::read(root).map_err(failed)? {
             Some(db) => (
                 ledger::read_dispatcher(&db).map_err(failed)?,
                 ledger::read_boards(&db).map_err(failed)?,
@@ -173,6 +173,9 @@ impl Status {
             ),
             None => (None, Vec::new(), Pauses::new(), HashMap::new()),
         };
+        if let (Some(row), Some(beat)) = (&mut row, Beat::read(root)) {
+            row.follow(beat);
+        }
         // A board that is quiet has been looked at by each pass since.
         let last_pass = row.as_ref().map(|row| row.last_tick);
         for board in boards.iter_mut().filter(|board| board.quiet) {

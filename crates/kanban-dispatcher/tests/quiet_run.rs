@@ -4,10 +4,11 @@
 mod support;
 
 use std::fs;
+use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kanban_dispatcher::{Builder, Complete, Config, Status, Wake};
+use kanban_dispatcher::{Builder, Complete, Config, Job, Status, Store, Wake, WorkerCommand};
 
 use self::support::{Fleet, Result, kill, task, until};
 
@@ -24,7 +25,10 @@ struct Daemon<'f> {
 impl<'f> Daemon<'f> {
     /// After its second pass: from then on boards are watched.
     fn start(fleet: &'f Fleet, change: impl FnOnce(&mut Config)) -> Result<Self> {
-        let builder: Builder = fleet.builder(change);
+        Self::run(fleet, fleet.builder(change))
+    }
+
+    fn run(fleet: &'f Fleet, builder: Builder) -> Result<Self> {
         let wake = Wake::new();
         let its = wake.clone();
         let mut dispatcher = builder.build();
@@ -112,6 +116,40 @@ fn what_another_program_writes_gives_a_turn_at_once_and_a_burst_does_not_give_ma
         !daemon.is_running("alpha", &second)?,
         "too soon after the last turn"
     );
+    daemon.move_on(APART);
+    daemon.starts("alpha", &second)?;
+    // After turns that have left something to do as well.
+    for _ in 0..3 {
+        let next = daemon.add("alpha")?;
+        until("the next one is started", || {
+            daemon.move_on(APART);
+            daemon.is_running("alpha", &next)
+        })?;
+    }
+    assert_eq!(daemon.ticks()?, 2);
+    Ok(())
+}
+
+#[test]
+fn what_is_written_while_a_turn_starts_something_has_a_turn_of_its_own_soon() -> Result {
+    let fleet = fleet()?;
+    let clock = fleet.clock.clone();
+    let (other, id) = std::sync::mpsc::channel();
+    let builder = fleet.builder(|_| ()).launcher(move |job: &Job<'_>| {
+        // As by another program, after the board was read and before the turn is over; once.
+        if job.board.dir().join("written").exists() {
+            return Ok(sleeper());
+        }
+        fs::write(job.board.dir().join("written"), "")?;
+        let store = Store::init(job.board, &clock).map_err(io::Error::other);
+        let made = store.and_then(|mut store| store.create(&task(0)).map_err(io::Error::other))?;
+        other.send(made).map_err(io::Error::other)?;
+        Ok(sleeper())
+    });
+    let daemon = Daemon::run(&fleet, builder)?;
+    let first = daemon.add("alpha")?;
+    daemon.starts("alpha", &first)?;
+    let second = id.recv()?;
     daemon.move_on(APART);
     daemon.starts("alpha", &second)?;
     assert_eq!(daemon.ticks()?, 2);
@@ -205,6 +243,13 @@ fn a_ledger_that_is_made_anew_between_two_passes_tells_of_every_board_after_the_
     until("the other's, too", || Ok(fleet.status("beta").is_ok()))?;
     assert!(fleet.status("alpha").is_ok(), "the one is still there");
     Ok(())
+}
+
+fn sleeper() -> WorkerCommand {
+    WorkerCommand {
+        argv: support::LONG.map(Into::into).to_vec(),
+        env: Vec::new(),
+    }
 }
 
 /// The process of the board's newest running task.

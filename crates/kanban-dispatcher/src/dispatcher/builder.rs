@@ -9,6 +9,7 @@ use super::guards::Recency;
 use super::roster::Roster;
 use super::settings::ConfigFile;
 use super::surroundings::Surroundings;
+use super::told::Told;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::lanes::Lanes;
@@ -95,7 +96,7 @@ impl Builder {
             wake: Wake::new(),
             is_running: false,
             looked_for_risks: None,
-            has_published: false,
+            told: Told::default(),
             gone: Vec::new(),
             noted: Vec::new(),
             recency: Recency::default(),

@@ -13,9 +13,6 @@ use crate::watch::{Trust, Watch};
 /// A board that is written to again and again has a turn between two passes no more often than this.
 pub(super) const TURNS_APART: Duration = Duration::from_millis(50);
 
-/// A turn that came in the middle of a commit is had again before the next pass, but not for ever.
-const UNSURE_TURNS: u32 = 4;
-
 /// What tells of changes, if anything does.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
@@ -101,7 +98,8 @@ impl Roster {
                     Err(error) => failed = Some(error),
                 }
             }
-            if seat.is_hinted {
+            seat.is_in_line = seat.is_hinted;
+            if seat.is_in_line {
                 hints.heard.push(place);
             }
         }
@@ -110,10 +108,10 @@ impl Roster {
         }
     }
 
-    /// A board's turn came too early to see what it was called for.
+    /// A board's turn has not seen all there is.
     pub(super) fn hint(&mut self, slug: &Slug) {
         if let Some(place) = self.place(slug)
-            && !std::mem::replace(&mut self.seats[place].is_hinted, true)
+            && self.seats[place].hint()
         {
             self.hints.heard.push(place);
         }
@@ -131,7 +129,7 @@ impl Roster {
                 continue;
             };
             let seat = &mut self.seats[place];
-            if !std::mem::replace(&mut seat.is_hinted, true) {
+            if seat.hint() {
                 self.hints.heard.push(place);
             }
             // Its directory is gone, or has been: whatever is there now is watched from the next look on.
@@ -170,25 +168,23 @@ impl Dispatcher {
         let mut later = None;
         let mut heard = std::mem::take(&mut self.roster.hints.heard);
         heard.retain(|place| {
-            let Some(seat) = self
-                .roster
-                .seats
-                .get_mut(*place)
-                .filter(|seat| seat.is_hinted)
-            else {
+            let Some(seat) = self.roster.seats.get_mut(*place) else {
                 return false;
             };
             let next = seat.last_turn.map_or(now, |last| last + TURNS_APART);
-            if next > now {
+            if seat.is_hinted && next > now {
                 later = Some(later.map_or(next, |later: Duration| later.min(next)));
                 return true;
+            }
+            seat.is_in_line = false;
+            if !seat.is_hinted {
+                return false;
             }
             // One that fails, or whose turn has not come back, keeps its hint for the next pass.
             if let Some(Home::In(state)) = self.states.get(seat.board.slug())
                 && state.failure.is_none()
             {
-                let is_unsure = (1..=UNSURE_TURNS).contains(&state.unsure);
-                seat.is_hinted = is_unsure || state.has_changed();
+                seat.is_hinted = state.has_missed() || state.has_changed();
                 if seat.is_hinted {
                     news.insert(seat.board.slug().clone());
                 }

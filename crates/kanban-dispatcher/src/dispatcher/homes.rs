@@ -61,7 +61,7 @@ impl Dispatcher {
         }
         let now = self.site.clock.monotonic();
         self.roster.settle(slug, state.quiet, now);
-        if state.unsure > 0 {
+        if state.has_missed() {
             self.roster.hint(slug);
         }
         self.settle_in(slug.clone(), state);

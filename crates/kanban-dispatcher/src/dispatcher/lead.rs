@@ -80,7 +80,7 @@ impl Dispatcher {
                 self.site.ledger.record_workers(&self.site.workers.all());
                 self.has_read_ledger = true;
                 // It knows no board of this pass.
-                self.has_published = false;
+                self.told.forget();
                 self.levers_at = None;
                 self.roster.wake_all();
                 Ok(())

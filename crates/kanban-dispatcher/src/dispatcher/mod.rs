@@ -27,6 +27,7 @@ use self::homes::Home;
 use self::roster::{Choice, Pass, Roster};
 use self::settings::ConfigFile;
 use self::surroundings::Surroundings;
+use self::told::Told;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -97,8 +98,7 @@ pub struct Dispatcher {
     is_running: bool,
     /// When the boards' files were last looked for in other processes (monotonic).
     looked_for_risks: Option<Duration>,
-    /// Whether the ledger's lines about the boards are this dispatcher's own.
-    has_published: bool,
+    told: Told,
     /// Boards that are gone and still have a line there.
     gone: Vec<Slug>,
     /// Boards about which something was noted without a turn, so that their line does not say so: the connection was closed, or
@@ -199,7 +199,6 @@ impl Dispatcher {
             return;
         }
         self.site.resilience.drain();
-        self.usage.log = self.site.resilience.log_counts();
         if self.lock.is_some() {
             self.publish(&[], "stopped", false);
             let workers = self.site.workers.alive();
@@ -254,11 +253,9 @@ impl Dispatcher {
             self.look_for_risks();
             self.ticks += 1;
             tracing::debug!(tick = self.ticks, "pass over all boards ended");
-            self.usage.look();
-            self.usage.log = self.site.resilience.log_counts();
         }
         self.turns += 1;
-        self.publish(&reports, "serving", only.is_none());
+        self.publish(&reports, told::SERVING, only.is_none());
         let held = choice.held.into_iter();
         reports.extend(held.filter_map(|(slug, retry_in)| self.held(&slug, retry_in)));
         // In the order of discovery, whichever lane was first.
@@ -286,7 +283,7 @@ impl Dispatcher {
             monotonic: self.site.clock.monotonic(),
             has_room: self.room() > 0,
             // The first pass after the ledger was made anew tells of every board.
-            is_full: !self.config.skip_quiet_boards || (only.is_none() && !self.has_published),
+            is_full: !self.config.skip_quiet_boards || (only.is_none() && !self.told.has_all()),
             only,
         };
         // One tick alone has nothing of it.

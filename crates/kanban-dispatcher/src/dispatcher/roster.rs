@@ -1,9 +1,12 @@
 //! The boards that are there, in the order of discovery, and which of them need a turn.
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::FileState;
+use rustix::fs::{Mode, OFlags, open};
 
 use super::hints::Hints;
 use super::seat::{Look, Seat};
@@ -21,6 +24,8 @@ pub(super) struct Roster {
     pub(super) hints: Hints,
     /// The boards' directory as it was when it was listed; `None` when it must be listed.
     dir: Option<FileState>,
+    /// The same directory, so that its path is not walked for each board; without it, it is.
+    open_dir: Option<(PathBuf, OwnedFd)>,
     pub(super) seats: Vec<Seat>,
     places: HashMap<Slug, usize>,
     /// Names that are no board now and may become one.
@@ -103,6 +108,12 @@ impl Roster {
 
     /// Lists the boards anew; whether any has come or gone.
     fn list(&mut self, root: &Root) -> Result<bool, Error> {
+        let had_dir = self.open_dir.is_some();
+        self.open_dir = open_dir(root.boards_dir());
+        if had_dir != self.open_dir.is_some() {
+            let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
+            self.seats.iter_mut().for_each(|seat| seat.find(dir));
+        }
         let listing = list(root)?;
         self.others = listing.others;
         if self.boards().eq(&listing.boards) {
@@ -112,10 +123,11 @@ impl Roster {
         let mut known: HashMap<Slug, Seat> = seats
             .map(|seat| (seat.board.slug().clone(), seat))
             .collect();
+        let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
         let seat = |board: Board| {
             known
                 .remove(board.slug())
-                .unwrap_or_else(|| Seat::new(board, self.hints.next_key()))
+                .unwrap_or_else(|| Seat::new(board, self.hints.next_key(), dir))
         };
         self.seats = listing.boards.into_iter().map(seat).collect();
         self.hints.forget(known.values());
@@ -137,9 +149,11 @@ impl Roster {
             monotonic: pass.monotonic,
             is_sweep,
             file_time: file_time(),
+            dir: self.open_dir.as_ref().map(|(_, dir)| dir.as_fd()),
         };
+        let seats = &mut self.seats;
         let mut take = |place: usize| {
-            let seat = &mut self.seats[place];
+            let seat = &mut seats[place];
             if !root.serves(seat.board.slug()) {
                 return;
             }
@@ -189,7 +203,8 @@ impl Roster {
     /// A board's turn is over, and has left it like this.
     pub(super) fn settle(&mut self, slug: &Slug, quiet: Option<Quiet>, now: Duration) {
         if let Some(place) = self.place(slug) {
-            self.seats[place].settle(quiet, now);
+            let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
+            self.seats[place].settle(quiet, now, dir);
         }
     }
 
@@ -217,6 +232,13 @@ impl Roster {
             seat.wake();
         }
     }
+}
+
+/// Opened for its place alone: nothing is read by it.
+fn open_dir(path: PathBuf) -> Option<(PathBuf, OwnedFd)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = open(&path, flags, Mode::empty()).ok()?;
+    Some((path, dir))
 }
 
 /// Which file it is, whatever is in it.

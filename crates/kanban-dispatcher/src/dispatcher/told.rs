@@ -1,14 +1,65 @@
-//! What `status` is told of the turns, by the ledger.
+//! What `status` is told of the turns, by the ledger; and by a sign of life alone where there was none.
+
+use std::time::Duration;
 
 use super::{Dispatcher, Home, lead};
-use crate::ledger::Clocks;
 use crate::ledger::publish::{self, Lines, Marks};
+use crate::ledger::{Beat, Clocks, Pulse};
 use crate::report::BoardReport;
 use crate::tick::state::LastKnown;
+
+/// The ledger is written to this often, whether there is news or not: what the process uses is in it, and that it can be written.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+
+/// The state of a dispatcher that ticks, in the ledger.
+pub(super) const SERVING: &str = "serving";
+
+/// What the ledger has of this dispatcher.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Its lines about the boards are this dispatcher's own.
+    has_all: bool,
+    /// When it was last written (monotonic), and the interval in it.
+    last: Option<(Duration, Duration)>,
+    /// Opened when all is told.
+    pulse: Option<Pulse>,
+}
+
+// ===== impl Told =====
+
+impl Told {
+    pub(super) fn has_all(&self) -> bool {
+        self.has_all
+    }
+
+    /// The ledger is another one, or lacks something.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether all that it has is still so.
+    fn is_recent(&self, now: Duration, interval: Duration) -> bool {
+        self.has_all
+            && self
+                .last
+                .is_some_and(|(at, told)| told == interval && now.saturating_sub(at) < TELL_EVERY)
+    }
+}
 
 impl Dispatcher {
     /// Tells `status` of these boards' turns; after a whole pass, of all boards there are.
     pub(super) fn publish(&mut self, reports: &[BoardReport], state: &str, is_pass: bool) {
+        let now = self.site.clock.monotonic();
+        let interval = self.config.dispatch_interval_seconds;
+        let is_news = !(reports.is_empty() && self.gone.is_empty() && self.noted.is_empty());
+        if state == SERVING && !is_news && self.told.is_recent(now, interval) && self.beat(is_pass)
+        {
+            return;
+        }
+        if is_pass {
+            self.usage.look();
+        }
+        self.usage.log = self.site.resilience.log_counts();
         let unknown = LastKnown::default();
         let rows: Vec<_> = reports
             .iter()
@@ -26,7 +77,7 @@ impl Dispatcher {
             &self.site,
             state,
             (self.started_at, self.ticks),
-            self.config.dispatch_interval_seconds,
+            interval,
             self.usage,
         );
         let clocks = Clocks::now(&self.site.clock);
@@ -35,16 +86,17 @@ impl Dispatcher {
             rows: &rows,
             gone: &self.gone,
             marks: &marks,
-            are_all: !self.has_published && is_pass && self.site.root.only().is_none(),
+            are_all: !self.told.has_all && is_pass && self.site.root.only().is_none(),
         };
         let result = self.site.ledger.publish(&dispatcher, &lines, clocks);
         if matches!(result, Some(Ok(()))) {
-            self.has_published |= is_pass;
+            self.told.has_all |= is_pass;
+            self.told.last = Some((now, interval));
             self.gone.clear();
             self.noted.clear();
         } else {
             // What it lacks is told by a turn of every board.
-            self.has_published = false;
+            self.told.forget();
             self.roster.wake_all();
         }
         match result {
@@ -57,6 +109,23 @@ impl Dispatcher {
             // Told when it could not be opened.
             None => {}
         }
+    }
+
+    /// A sign of life, of a pass without a turn; whether that is enough.
+    fn beat(&mut self, is_pass: bool) -> bool {
+        if !is_pass {
+            return true;
+        }
+        let beat = Beat {
+            identity: self.site.identity,
+            at: self.site.clock.unix(),
+            ticks: self.ticks,
+        };
+        if self.told.pulse.is_none() {
+            self.told.pulse = Pulse::open(&self.site.root).ok();
+        }
+        let pulse = self.told.pulse.as_ref();
+        pulse.is_some_and(|pulse| pulse.beat(&beat).is_ok())
     }
 
     /// What was noted without a turn.

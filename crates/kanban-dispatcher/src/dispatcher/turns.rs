@@ -16,6 +16,9 @@ use crate::tick::{Tick, cautious, panicked, tick_board};
 impl Dispatcher {
     /// What came of these boards' turns, in no order.
     pub(super) fn tick_boards(&mut self, chosen: Vec<Chosen>, is_early: bool) -> Vec<BoardReport> {
+        if chosen.is_empty() {
+            return Vec::new();
+        }
         let boards: Vec<&Board> = chosen.iter().map(|chosen| &chosen.board).collect();
         let rooms = self.rooms(&boards, self.room());
         let has_room = |slug: &Slug| rooms.get(slug).is_some_and(|room| *room > 0);

@@ -1,5 +1,6 @@
 //! The dispatcher's own state, beside the boards and never in them: what must survive a restart, and what `status` shows.
 
+mod beat;
 pub(crate) mod breakers;
 pub(crate) mod clocks;
 pub(crate) mod levers;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result, TransactionBehavior};
 
+pub(crate) use self::beat::{Beat, Pulse};
 pub(crate) use self::clocks::Clocks;
 use self::publish::Lines;
 pub(crate) use self::rows::{BoardRow, DispatcherRow, read_boards, read_dispatcher};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result};
 
+use super::Beat;
 use crate::usage::Usage;
 use crate::worker::identity::Identity;
 
@@ -41,6 +42,19 @@ pub(crate) struct DispatcherRow {
     /// Passes over all boards since it started.
     pub(crate) ticks: u64,
     pub(crate) usage: Usage,
+}
+
+// ===== impl DispatcherRow =====
+
+impl DispatcherRow {
+    /// Takes over what its dispatcher has noted since beside the ledger.
+    pub(crate) fn follow(&mut self, beat: Beat) {
+        // By the count of passes: the wall clock may have been set back in between.
+        if beat.identity == self.identity && beat.ticks > self.ticks {
+            self.last_tick = beat.at;
+            self.ticks = beat.ticks;
+        }
+    }
 }
 
 /// The dispatcher's line, as another process reads it.
@@ -106,4 +120,37 @@ pub(super) fn insert(db: &Connection, row: &BoardRow) -> Result<usize> {
         row.repair_attempts, row.last_tick, row.ready, row.running, row.held, row.suppressed.cast_signed(),
         row.guarded, row.risk, row.quiet,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_later_pass_of_the_same_dispatcher_is_followed() {
+        let identity = Identity { pid: 7, start: 70 };
+        let row = DispatcherRow {
+            state: "serving".to_owned(),
+            identity,
+            started_at: 1,
+            last_tick: 100,
+            interval: Duration::from_secs(1),
+            ticks: 10,
+            usage: Usage::default(),
+        };
+        let after = |identity: Identity, at: i64, ticks: u64| {
+            let mut row = row.clone();
+            row.follow(Beat {
+                identity,
+                at,
+                ticks,
+            });
+            (row.last_tick, row.ticks)
+        };
+        assert_eq!(after(identity, 105, 11), (105, 11));
+        assert_eq!(after(identity, 50, 11), (50, 11));
+        assert_eq!(after(identity, 105, 10), (100, 10));
+        assert_eq!(after(Identity { pid: 8, start: 70 }, 105, 11), (100, 10));
+        assert_eq!(after(Identity { pid: 7, start: 71 }, 105, 11), (100, 10));
+    }
 }

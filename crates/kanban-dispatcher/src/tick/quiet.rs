@@ -1,9 +1,9 @@
 //! Whether a board's next turn would do nothing, so that it need not be had.
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use fingerprint_quarantine::{Held, SqliteFiles, SqliteStamp};
+use fingerprint_quarantine::{Held, SqliteStamp};
 
 use super::Tick;
 use super::state::BoardState;
@@ -56,21 +56,22 @@ pub(crate) enum Rest {
 // ===== impl Rest =====
 
 impl Rest {
-    /// Believed only if the turn has seen all there is.
+    /// Believed only if the turn has seen all there is. One that has done something is had again soon if it has not.
     pub(super) fn confirmed(self, tick: &Tick, state: &mut BoardState) -> Self {
-        let Self::Until(_) = self else {
+        let is_until = matches!(self, Self::Until(_));
+        if self == Self::Overtaken || !(is_until || tick.config.watch) {
             return self;
-        };
+        }
         let busy_timeout = tick.config.busy_timeout_ms;
         // Whoever has just changed the files may be about to commit; who only keeps the lock is not waited for.
-        let wait = match state.has_changed() {
+        let wait = match is_until && state.has_changed() {
             true => busy_timeout.min(COMMIT),
             false => Duration::ZERO,
         };
         match state.is_lull(wait, busy_timeout) {
             Some(true) => self,
-            Some(false) => Self::Overtaken,
-            None => Self::Restless,
+            Some(false) if is_until => Self::Overtaken,
+            Some(false) | None => Self::Restless,
         }
     }
 }
@@ -129,9 +130,9 @@ impl Quiet {
         self.due.is_none_or(|due| unix < due) && self.look.is_none_or(|look| monotonic < look)
     }
 
-    /// Whether the files have not changed: two `stat`s, at `now` by the clock that files are stamped by.
-    pub(crate) fn is_unchanged(&self, files: &SqliteFiles, now: SystemTime) -> bool {
-        files.observe_at(now) == self.stamp
+    /// Whether they look as they did.
+    pub(crate) fn is_unchanged(&self, now: SqliteStamp) -> bool {
+        now == self.stamp
     }
 
     /// How long it is left alone, if nothing changes before.

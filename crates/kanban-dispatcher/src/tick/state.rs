@@ -26,6 +26,9 @@ use crate::view::{BadRow, HeldCounts, HeldReason, View};
 /// So many kept connections may keep their statements as well.
 const MANY: usize = 32;
 
+/// A turn that came in the middle of a commit is had again before the next pass, but not for ever.
+const UNSURE_TURNS: u32 = 4;
+
 #[derive(Debug)]
 pub(crate) struct BoardState {
     pub(crate) board: Arc<Board>,
@@ -64,7 +67,9 @@ pub(crate) struct BoardState {
     /// Whether it needs no turn, as the last one has shown.
     pub(crate) quiet: Option<Quiet>,
     /// So many turns in a row could not tell whether they had seen all, because somebody was about to commit.
-    pub(crate) unsure: u32,
+    unsure: u32,
+    /// Somebody has committed while the last turn was under way: it has not seen that, and nothing will tell of it again.
+    is_overtaken: bool,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
     guard: Option<Guard>,
 }
@@ -118,6 +123,7 @@ impl BoardState {
             settled: None,
             quiet: None,
             unsure: 0,
+            is_overtaken: false,
             refusals: Refusals::default(),
             files,
             guard: None,
@@ -129,6 +135,7 @@ impl BoardState {
         // If it is a link, it may lead elsewhere by now.
         self.files = SqliteFiles::new(self.board.db());
         self.caution.begin_tick();
+        self.is_overtaken = false;
         if !is_early {
             self.refusals.unstarted.clear();
         }
@@ -264,7 +271,13 @@ impl BoardState {
         let found = is_lull(&mut guard.db, guard.seen?, wait);
         let is_busy = matches!(&found, Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
         self.unsure = if is_busy { self.unsure + 1 } else { 0 };
+        self.is_overtaken = matches!(found, Ok(false));
         guard.db.busy_timeout(busy_timeout).and(found).ok()
+    }
+
+    /// Whether its next turn must not wait for the next pass. After some turns of somebody who only keeps the lock it must.
+    pub(crate) fn has_missed(&self) -> bool {
+        self.is_overtaken || (1..=UNSURE_TURNS).contains(&self.unsure)
     }
 
     pub(crate) fn close(&mut self, site: &Site) {

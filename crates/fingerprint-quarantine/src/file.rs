@@ -137,7 +137,7 @@ impl FileState {
         Self::Present(FileStamp {
             dev: stat.st_dev,
             ino: stat.st_ino,
-            len: stat.st_size.cast_unsigned(),
+            len: u64::try_from(stat.st_size).unwrap_or_default(),
             mtime_ns,
             ctime_ns,
             young: is_young(mtime_ns, ctime_ns, now),

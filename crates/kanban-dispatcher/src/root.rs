@@ -35,9 +35,12 @@ pub struct Root {
     only: Option<Slug>,
 }
 
-/// One board's files. Holding this opens and creates nothing.
+/// One board's files; cheap to clone. Holding this opens and creates nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Board {
+pub struct Board(Arc<Places>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Places {
     slug: Slug,
     db: PathBuf,
     home: PathBuf,
@@ -233,13 +236,13 @@ impl Root {
             let dir = self.boards_dir().join(slug.as_str());
             (dir.clone(), dir)
         };
-        Board {
+        Board(Arc::new(Places {
             slug: slug.clone(),
             db: dir.join("kanban.db"),
             home,
             workspaces: self.workspaces.clone(),
             attachments: self.attachments.clone(),
-        }
+        }))
     }
 
     /// The machine-wide lock that one dispatcher per root holds.
@@ -301,64 +304,65 @@ impl Board {
     /// The board's name.
     #[must_use]
     pub fn slug(&self) -> &Slug {
-        &self.slug
+        &self.0.slug
     }
 
     /// The same board with its database elsewhere, as `HERMES_KANBAN_DB` asks for; the locks follow the database.
     #[must_use]
     pub fn with_db(mut self, db: impl Into<PathBuf>) -> Self {
-        self.db = db.into();
+        Arc::make_mut(&mut self.0).db = db.into();
         self
     }
 
     /// The directory the database lies in.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.db.parent().unwrap_or(Path::new("."))
+        self.0.db.parent().unwrap_or(Path::new("."))
     }
 
     /// The database file.
     #[must_use]
     pub fn db(&self) -> &Path {
-        &self.db
+        &self.0.db
     }
 
     /// `board.json`, which may be absent.
     #[must_use]
     pub fn metadata(&self) -> PathBuf {
-        if self.slug.is_default() {
-            self.home
+        if self.0.slug.is_default() {
+            self.0
+                .home
                 .join("boards")
                 .join(Slug::DEFAULT)
                 .join("board.json")
         } else {
-            self.home.join("board.json")
+            self.0.home.join("board.json")
         }
     }
 
     /// Worker logs of this board.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
-        self.home.join("logs")
+        self.0.home.join("logs")
     }
 
     /// Scratch workspaces of this board.
     #[must_use]
     pub fn workspaces_dir(&self) -> PathBuf {
-        let beside = || self.home.join("workspaces");
-        self.workspaces.clone().unwrap_or_else(beside)
+        let beside = || self.0.home.join("workspaces");
+        self.0.workspaces.clone().unwrap_or_else(beside)
     }
 
     /// Files that belong to this board's tasks, a directory for each.
     #[must_use]
     pub fn attachments_dir(&self) -> PathBuf {
-        let beside = || self.home.join("attachments");
-        self.attachments.clone().unwrap_or_else(beside)
+        let beside = || self.0.home.join("attachments");
+        self.0.attachments.clone().unwrap_or_else(beside)
     }
 
     /// Whether the scratch directories are somewhere else than beside the board.
     pub(crate) fn has_workspaces_elsewhere(&self) -> bool {
-        self.workspaces.is_some()
+        self.0.workspaces.is_some()
     }
 
     /// Taken for a moment while a schema is made or repaired.
@@ -375,7 +379,7 @@ impl Board {
 
     /// The path as given, never resolved: the peer puts its locks next to a symlink, not next to its target.
     fn beside_db(&self, suffix: &str) -> PathBuf {
-        let mut path = self.db.clone().into_os_string();
+        let mut path = self.0.db.clone().into_os_string();
         path.push(suffix);
         path.into()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kanban_dispatcher::{Config, Dispatcher, DispatcherState, Status};
 use rusqlite::Connection;
 
-use self::support::{Fleet, Result, task, until};
+use self::support::{Fleet, Result, connect, task, until};
 
 /// A dispatcher that finds nothing to do, and a look at its ledger.
 fn at_rest(fleet: &Fleet) -> Result<(Dispatcher, Connection)> {
@@ -20,7 +20,7 @@ fn at_rest(fleet: &Fleet) -> Result<(Dispatcher, Connection)> {
         fleet.grow_old("alpha")?;
         Ok(dispatcher.tick().boards.is_empty())
     })?;
-    Ok((dispatcher, Connection::open(fleet.root.ledger())?))
+    Ok((dispatcher, connect(&fleet.root.ledger())?))
 }
 
 /// Changes with each commit of another connection.

@@ -151,7 +151,7 @@ impl<K> Shards<K> {
     /// Takes out the entries that nobody else holds and `unwanted` agrees to.
     pub(crate) fn evict(&self, mut unwanted: impl FnMut(&Slot<K>) -> bool) -> Vec<Slot<K>> {
         let mut gone = Vec::new();
-        for shard in &self.tables {
+        for shard in self.filled() {
             let mut both = shard.write();
             let idle = |slot: &&Slot<K>| !is_held(&both, slot) && unwanted(slot);
             let idle: Vec<_> = both.table().iter().filter(idle).cloned().collect();
@@ -175,10 +175,18 @@ impl<K> Shards<K> {
 
     /// Runs `f` on every entry, overflow entries included, under the locks: `f` is ours, never the user's.
     pub(crate) fn each(&self, mut f: impl FnMut(&Slot<K>)) {
-        for shard in &self.tables {
+        for shard in self.filled() {
             shard.read().iter().for_each(&mut f);
         }
         read(&self.overflow).iter().for_each(&mut f);
+    }
+
+    /// The tables that may hold entries: of an empty throttle no lock is taken. An entry is counted before it is put in.
+    fn filled(&self) -> &[Copies<K>] {
+        match self.len() {
+            0 => &[],
+            _ => &self.tables,
+        }
     }
 
     fn shard(&self, mark: Mark) -> &Copies<K> {

@@ -13,7 +13,7 @@ pub(super) enum Home {
     /// A lane has it, since this instant (unix seconds); what was known before.
     Out {
         since: i64,
-        last_known: LastKnown,
+        last_known: Box<LastKnown>,
         /// Places for workers that it may still use.
         room: usize,
         /// An operator has released it meanwhile.
@@ -60,7 +60,8 @@ impl Dispatcher {
             self.recency.note(slug, state.last_turn);
         }
         let now = self.site.clock.monotonic();
-        self.roster.settle(slug, state.quiet, now);
+        let quiet = state.quiet.take().map(|quiet| *quiet);
+        self.roster.settle(slug, quiet, now);
         if state.has_missed() {
             self.roster.hint(slug);
         }

@@ -38,9 +38,9 @@ impl Dispatcher {
 
     /// What is left when every board had its turn, for the boards that could use it; none if nothing is left or nobody could. A board
     /// that has failed has had its turn.
-    pub(super) fn leftover(&self, reports: &HashMap<Slug, BoardReport>) -> HashMap<Slug, usize> {
+    pub(super) fn leftover(&self, reports: &[BoardReport]) -> HashMap<Slug, usize> {
         let mut waiting: Vec<(&Slug, usize)> = reports
-            .values()
+            .iter()
             .filter(|report| report.outcome == Outcome::Ticked)
             .map(|report| (&report.slug, host_capped(report)))
             .filter(|(_, wants)| *wants > 0)

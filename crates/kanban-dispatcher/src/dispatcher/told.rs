@@ -61,18 +61,16 @@ impl Dispatcher {
         }
         self.usage.log = self.site.resilience.log_counts();
         let unknown = LastKnown::default();
-        let rows: Vec<_> = reports
-            .iter()
-            .map(|report| {
-                let (state, last_known) = match self.states.get(&report.slug) {
-                    Some(Home::In(state)) => (Some(&**state), &state.last_known),
-                    Some(Home::Out { last_known, .. }) => (None, last_known),
-                    None => (None, &unknown),
-                };
-                let is_quiet = state.is_some() && self.roster.is_quiet(&report.slug);
-                publish::board_row(&self.site, report, (state, is_quiet), last_known)
-            })
-            .collect();
+        // One after the other: a first pass over many boards has many.
+        let rows = reports.iter().map(|report| {
+            let (state, last_known) = match self.states.get(&report.slug) {
+                Some(Home::In(state)) => (Some(&**state), &state.last_known),
+                Some(Home::Out { last_known, .. }) => (None, &**last_known),
+                None => (None, &unknown),
+            };
+            let is_quiet = state.is_some() && self.roster.is_quiet(&report.slug);
+            publish::board_row(&self.site, report, (state, is_quiet), last_known)
+        });
         let dispatcher = publish::dispatcher_row(
             &self.site,
             state,
@@ -83,12 +81,11 @@ impl Dispatcher {
         let clocks = Clocks::now(&self.site.clock);
         let marks: Vec<Marks<'_>> = self.marks().collect();
         let lines = Lines {
-            rows: &rows,
             gone: &self.gone,
             marks: &marks,
             are_all: !self.told.has_all && is_pass && self.site.root.only().is_none(),
         };
-        let result = self.site.ledger.publish(&dispatcher, &lines, clocks);
+        let result = self.site.ledger.publish(&dispatcher, &lines, rows, clocks);
         if matches!(result, Some(Ok(()))) {
             self.told.has_all |= is_pass;
             self.told.last = Some((now, interval));

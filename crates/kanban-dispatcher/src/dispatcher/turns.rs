@@ -1,7 +1,7 @@
 //! The boards' turns: on the lanes, and a second one for those that could use what others left.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -33,36 +33,40 @@ impl Dispatcher {
         let mut reports = self.take_turns(&boards, is_early, &rooms, false);
         // Places that were given to boards that did not need them go to those that do.
         let mut leftover = self.leftover(&reports);
-        if is_trial && reports.values().any(|report| !report.started.is_empty()) {
+        if is_trial && reports.iter().any(|report| !report.started.is_empty()) {
             // One was to show whether the machine can start any; the others follow in the next tick.
             leftover.clear();
         }
         if !leftover.is_empty() {
             let has_room = |board: &&Board| leftover.contains_key(board.slug());
             let again: Vec<Board> = boards.iter().filter(has_room).cloned().collect();
-            for (slug, later) in self.take_turns(&again, is_early, &leftover, true) {
-                if let Some(report) = reports.get_mut(&slug) {
+            for later in self.take_turns(&again, is_early, &leftover, true) {
+                if let Some(report) = reports.iter_mut().find(|it| it.slug == later.slug) {
                     report.then(later);
                 }
             }
         }
-        let reports = boards.iter().map(|board| {
-            let report = reports.remove(board.slug());
-            report.unwrap_or_else(|| self.hung(board))
-        });
-        reports.collect()
+        let back: HashSet<&Slug> = reports.iter().map(|report| &report.slug).collect();
+        let is_out = |board: &&Board| !back.contains(board.slug());
+        let hung: Vec<BoardReport> = boards
+            .iter()
+            .filter(is_out)
+            .map(|board| self.hung(board))
+            .collect();
+        reports.extend(hung);
+        reports
     }
 
-    /// One turn for each of these boards, on the lanes; perhaps a second one in this tick.
+    /// One turn for each of these boards, on the lanes; perhaps a second one in this tick. Those that hang are missing.
     fn take_turns(
         &mut self,
         boards: &[Board],
         is_early: bool,
         rooms: &HashMap<Slug, usize>,
         is_second: bool,
-    ) -> HashMap<Slug, BoardReport> {
+    ) -> Vec<BoardReport> {
         if boards.is_empty() {
-            return HashMap::new();
+            return Vec::new();
         }
         let (site, config) = (Arc::clone(&self.site), Arc::clone(&self.config));
         let mut tick = Tick::new(site, config, self.wake.clone(), is_early);
@@ -86,7 +90,7 @@ impl Dispatcher {
             let room = rooms.get(board.slug()).copied().unwrap_or_default();
             let out = Home::Out {
                 since: tick.now,
-                last_known: state.last_known.clone(),
+                last_known: Box::new(state.last_known.clone()),
                 room,
                 is_released: false,
             };
@@ -119,7 +123,7 @@ impl Dispatcher {
                     // An earlier tick's turn: it knows nothing of what has happened since.
                     self.roster.wake(&slug);
                 }
-                (slug, report)
+                report
             })
             .collect()
     }

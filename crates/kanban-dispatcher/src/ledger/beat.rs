@@ -1,5 +1,6 @@
 //! A sign of life for each pass that had nothing else to tell: one small write beside the ledger, instead of a transaction in it.
 
+use std::fmt::Write;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -35,7 +36,9 @@ impl Pulse {
     }
 
     pub(crate) fn beat(&self, beat: &Beat) -> io::Result<()> {
-        self.0.write_all_at(beat.to_string().as_bytes(), 0)
+        let mut line = String::with_capacity(80);
+        let _ = write!(line, "{beat}");
+        self.0.write_all_at(line.as_bytes(), 0)
     }
 }
 

@@ -223,6 +223,7 @@ impl Ledger {
         &self,
         dispatcher: &DispatcherRow,
         lines: &Lines<'_>,
+        rows: impl Iterator<Item = BoardRow>,
         clocks: Option<Clocks>,
     ) -> Option<Result<()>> {
         self.attempt(|db| {
@@ -241,8 +242,8 @@ impl Ledger {
                 tx.prepare_cached("UPDATE boards SET guarded = ?2, risk = ?3 WHERE slug = ?1")?
                     .execute((marks.slug.as_str(), marks.guarded, marks.risk))?;
             }
-            for row in lines.rows {
-                rows::insert(&tx, row)?;
+            for row in rows {
+                rows::insert(&tx, &row)?;
             }
             let row = dispatcher;
             tx.prepare_cached(

@@ -43,10 +43,9 @@ pub(crate) fn board_row(
     }
 }
 
-/// What changes of the boards' lines.
+/// What changes of the boards' lines, beside those that are told anew.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
-    pub(crate) rows: &'a [BoardRow],
     /// There is no line of any other board.
     pub(crate) are_all: bool,
     /// Boards that are gone.

@@ -137,14 +137,14 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     if stamp.is_absent() {
         let report = absent(tick, state);
         if !state.was_seen && !site.workers.has_any(&slug) {
-            state.quiet = Some(Quiet::absent(stamp));
+            state.quiet = Some(Box::new(Quiet::absent(stamp)));
         }
         return report;
     }
     let mut attempt = match site.resilience.quarantine.admit_stamped(&slug, stamp) {
         Admission::Go(attempt) => attempt,
         Admission::Held(held) => {
-            state.quiet = Some(Quiet::held(stamp, &held, tick.monotonic));
+            state.quiet = Some(Box::new(Quiet::held(stamp, &held, tick.monotonic)));
             return held_report(state, held.retry_in);
         }
         Admission::Probing => return BoardReport::new(&slug, Outcome::Busy),
@@ -220,7 +220,7 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
             log_work(tick.number, &report);
             log_no_worker(tick, state, &report);
             state.succeeded(tick.now, &report);
-            state.quiet = Quiet::after(rest, before, state, &report);
+            state.quiet = Quiet::after(rest, before, state, &report).map(Box::new);
             report
         }
         Err(error) => {
@@ -271,7 +271,7 @@ fn is_hold(state: &BoardState, error: &Error) -> bool {
 /// Opens, reads, decides, writes, starts: everything that touches the board's database.
 fn visit(tick: &Tick, state: &mut BoardState, report: &mut BoardReport) -> Result<Rest, Error> {
     let site = &*tick.site;
-    let board = Arc::clone(&state.board);
+    let board = state.board.clone();
     let slug = board.slug();
     // A second visit in one turn has what the first one left.
     let room = state.room.saturating_sub(report.started.len());

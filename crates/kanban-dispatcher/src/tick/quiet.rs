@@ -120,9 +120,9 @@ impl Quiet {
         }
     }
 
-    /// If the files still look like that, and no write to them could go unseen: that is asked when the turn is over.
-    pub(crate) fn confirmed(self, after: SqliteStamp) -> Option<Self> {
-        (self.stamp == after && !after.is_young()).then_some(self)
+    /// Whether the files still look like that, and no write to them could go unseen: that is asked when the turn is over.
+    pub(crate) fn is_confirmed(&self, after: SqliteStamp) -> bool {
+        self.stamp == after && !after.is_young()
     }
 
     /// Whether time has changed nothing.

@@ -1,8 +1,7 @@
 //! What is kept about one board between ticks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ const UNSURE_TURNS: u32 = 4;
 
 #[derive(Debug)]
 pub(crate) struct BoardState {
-    pub(crate) board: Arc<Board>,
+    pub(crate) board: Board,
     /// What it was known by when it was first seen.
     whose: Whose,
     /// The database was there once, so its absence is worth a line.
@@ -65,13 +64,13 @@ pub(crate) struct BoardState {
     /// The files' stamp after the last turn.
     settled: Option<SqliteStamp>,
     /// Whether it needs no turn, as the last one has shown.
-    pub(crate) quiet: Option<Quiet>,
+    pub(crate) quiet: Option<Box<Quiet>>,
     /// So many turns in a row could not tell whether they had seen all, because somebody was about to commit.
     unsure: u32,
     /// Somebody has committed while the last turn was under way: it has not seen that, and nothing will tell of it again.
     is_overtaken: bool,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
-    guard: Option<Guard>,
+    guard: Option<Box<Guard>>,
 }
 
 /// A board's counts, and when they were taken (unix seconds).
@@ -105,7 +104,7 @@ impl BoardState {
         let files = SqliteFiles::new(board.db());
         Self {
             whose: Whose::of(&board),
-            board: Arc::new(board),
+            board,
             was_seen: false,
             failure: None,
             since: None,
@@ -180,7 +179,7 @@ impl BoardState {
     pub(crate) fn settle(&mut self) {
         let after = self.observe();
         self.settled = Some(ageless(after));
-        self.quiet = self.quiet.and_then(|quiet| quiet.confirmed(after));
+        self.quiet.take_if(|quiet| !quiet.is_confirmed(after));
     }
 
     /// Whether nothing in memory gives its next turn something to do.
@@ -253,14 +252,14 @@ impl BoardState {
         if self.guard.is_none() {
             let db = open_existing(self.board.db(), tick.config.busy_timeout_ms)?;
             tick.site.guards.fetch_add(1, Ordering::Relaxed);
-            self.guard = Some(Guard {
+            self.guard = Some(Box::new(Guard {
                 db,
                 file,
                 wal: None,
                 seen: None,
                 is_fresh: true,
                 complete_at: None,
-            });
+            }));
         }
         Ok(&mut self.guard.as_mut().expect("just opened").db)
     }
@@ -336,11 +335,11 @@ impl BoardState {
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     /// Rows that refused a change (a trigger, a constraint): left out of the view.
-    refused: HashMap<String, Duration>,
+    refused: BTreeMap<String, Duration>,
     /// Tasks whose attempt has just ended badly: only an interval starts them again, not an end elsewhere.
-    resting: HashMap<String, Duration>,
+    resting: BTreeMap<String, Duration>,
     /// Tasks whose start has failed since the last interval began: it is not tried again in between, nor in a tick's second turn.
-    unstarted: HashSet<String>,
+    unstarted: BTreeSet<String>,
     /// Whether the board's own disk lets workers be started.
     pub(crate) disk: Strain,
 }
@@ -364,7 +363,8 @@ impl Refusals {
 
     /// Whether nothing waits.
     fn is_empty(&self, now: Duration) -> bool {
-        let is_over = |tasks: &HashMap<String, Duration>| tasks.values().all(|until| *until <= now);
+        let is_over =
+            |tasks: &BTreeMap<String, Duration>| tasks.values().all(|until| *until <= now);
         is_over(&self.refused)
             && is_over(&self.resting)
             && self.unstarted.is_empty()

@@ -39,7 +39,7 @@ struct Metadata {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn discover(root: &Root) -> Result<Vec<Board>, Error> {
-    Ok(list(root)?.boards)
+    Ok(list(root, |slug| root.board(slug))?.boards)
 }
 
 /// What the boards' directory holds.
@@ -50,7 +50,8 @@ pub(crate) struct Listing {
     pub(crate) others: Vec<Board>,
 }
 
-pub(crate) fn list(root: &Root) -> Result<Listing, Error> {
+/// The board of each name comes from `board`: who lists again and again has it already.
+pub(crate) fn list(root: &Root, board: impl Fn(&Slug) -> Board) -> Result<Listing, Error> {
     let dir = root.boards_dir();
     let failed = |error| Error::io(format!("list the boards in {}", dir.display()), error);
     let mut slugs = Vec::new();
@@ -69,8 +70,8 @@ pub(crate) fn list(root: &Root) -> Result<Listing, Error> {
     slugs.retain(|slug| !slug.is_default());
     slugs.sort();
     slugs.dedup();
-    let default = root.board(&Slug::default());
-    let all = std::iter::once(default).chain(slugs.iter().map(|slug| root.board(slug)));
+    slugs.insert(0, Slug::default());
+    let all = slugs.iter().map(board);
     let (boards, others) = all.partition(is_served);
     Ok(Listing { boards, others })
 }

@@ -15,24 +15,24 @@ const DELETED: &[u8] = b" (deleted)";
 pub(crate) fn deleted_logs<'b>(
     boards: impl IntoIterator<Item = &'b Board>,
 ) -> HashMap<Slug, String> {
-    let logs: HashMap<PathBuf, &Slug> = boards
-        .into_iter()
-        .filter_map(|board| Some((log_of(board.db())?, board.slug())))
-        .collect();
-    let mut risks = HashMap::new();
     let own = std::process::id();
-    for pid in processes().filter(|pid| *pid != own) {
-        for log in deleted_files(pid) {
-            if let Some(slug) = logs.get(&log) {
-                let risk = format!(
-                    "process {pid} ({}) works on a deleted write-ahead log: what it commits is lost, and may overwrite more; end it",
-                    name(pid)
-                );
-                risks.entry((*slug).clone()).or_insert(risk);
-            }
-        }
+    let others = processes().filter(|pid| *pid != own);
+    let open: HashMap<PathBuf, u32> = others
+        .flat_map(|pid| deleted_logs_of(pid).map(move |log| (log, pid)))
+        .collect();
+    if open.is_empty() {
+        // As a rule: then nobody asks where the boards' logs are.
+        return HashMap::new();
     }
-    risks
+    let risk = |board: &Board| {
+        let pid = open.get(&log_of(board.db())?)?;
+        let risk = format!(
+            "process {pid} ({}) works on a deleted write-ahead log: what it commits is lost, and may overwrite more; end it",
+            name(*pid)
+        );
+        Some((board.slug().clone(), risk))
+    };
+    boards.into_iter().filter_map(risk).collect()
 }
 
 /// The log's path as the kernel tells it: SQLite follows symbolic links before it names its files.
@@ -47,14 +47,15 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The paths that a process's deleted files had.
-fn deleted_files(pid: u32) -> impl Iterator<Item = PathBuf> {
+/// The paths that a process's deleted logs had.
+fn deleted_logs_of(pid: u32) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd"))
         .into_iter()
         .flatten();
     entries.filter_map(|entry| {
         let target = fs::read_link(entry.ok()?.path()).ok()?;
         let path = target.as_os_str().as_bytes().strip_suffix(DELETED)?;
+        let path = path.ends_with(b"-wal").then_some(path)?;
         Some(PathBuf::from(std::ffi::OsStr::from_bytes(path)))
     })
 }

@@ -114,7 +114,10 @@ impl Roster {
             let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
             self.seats.iter_mut().for_each(|seat| seat.find(dir));
         }
-        let listing = list(root)?;
+        let listing = list(root, |slug| match self.place(slug) {
+            Some(place) => self.seats[place].board.clone(),
+            None => root.board(slug),
+        })?;
         self.others = listing.others;
         if self.boards().eq(&listing.boards) {
             return Ok(false);

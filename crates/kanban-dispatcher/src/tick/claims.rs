@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::Tick;
 use super::caution::Caution;
-use super::state::Refusals;
+use super::refusals::Refusals;
 use crate::decide::Decision;
 use crate::policy::Policy;
 use crate::report::BoardReport;

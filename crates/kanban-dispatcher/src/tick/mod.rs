@@ -7,6 +7,7 @@ mod damage;
 mod mend;
 pub(crate) mod outcome;
 pub(crate) mod quiet;
+mod refusals;
 pub(crate) mod state;
 mod workers;
 

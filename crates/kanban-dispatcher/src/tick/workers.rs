@@ -8,7 +8,7 @@ use error_classify::{Class, classify};
 use rusqlite::{Connection, ErrorCode};
 
 use super::caution::Caution;
-use super::state::Refusals;
+use super::refusals::Refusals;
 use super::{Tick, cautious};
 use crate::board::{Applied, Started, Work, apply, record_started, run_outcome};
 use crate::decide::start_failed;

@@ -164,7 +164,8 @@ impl SqliteFiles {
         SqliteStamp::new(self, now, |path| FileState::of_at(path, now))
     }
 
-    /// The same files by their names below the directory `dir`, for [`observe_in`](Self::observe_in). What is elsewhere keeps its path.
+    /// The same files by their names below the directory `dir`, for [`observe_in`](Self::observe_in). What is elsewhere keeps its path,
+    /// which must be absolute: any other is looked up from the directory that is given there.
     #[cfg(all(unix, feature = "dirfd"))]
     #[must_use]
     pub fn below(self, dir: &Path) -> Self {

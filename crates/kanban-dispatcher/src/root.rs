@@ -180,6 +180,20 @@ impl Root {
     ///
     /// # Errors
     /// [`ErrorKind::Input`] when neither variable nor `HOME` says where to look.
+    ///
+    /// # Examples
+    /// ```
+    /// use kanban_dispatcher::Root;
+    /// use std::path::{Path, absolute};
+    ///
+    /// let root = Root::from_env(|name| (name == "HOME").then(|| "/home/me".into()))?;
+    /// assert_eq!(root.dir(), Path::new("/home/me/.hermes"));
+    ///
+    /// // Wherever this process runs: workers run elsewhere.
+    /// let root = Root::from_env(|name| (name == "HERMES_HOME").then(|| "here".into()))?;
+    /// assert_eq!(root.dir(), absolute("here").unwrap());
+    /// # Ok::<(), kanban_dispatcher::Error>(())
+    /// ```
     pub fn from_env(var: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
         let non_empty = |name: &str| var(name).filter(|value| !value.is_empty());
         let home = non_empty("HOME").map(PathBuf::from);
@@ -200,8 +214,11 @@ impl Root {
             .map(|value| value.trim().to_owned())
             .filter(|value| !value.is_empty())
             .map(|value| expand_home(&value, home.as_deref()));
+        // As in `at`.
+        let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
+        let hermes = absolute(hermes);
         Ok(Self {
-            kanban: kanban.unwrap_or_else(|| hermes.clone()),
+            kanban: kanban.map_or_else(|| hermes.clone(), absolute),
             hermes,
             workspaces: None,
             attachments: None,

@@ -97,3 +97,57 @@ fn a_sign_of_life_that_cannot_be_left_is_made_up_for_in_the_ledger() -> Result {
     assert_eq!(told(&fleet)?.0, Some(fleet.clock.unix()));
     Ok(())
 }
+
+#[test]
+fn a_sign_of_life_that_was_removed_is_left_again() -> Result {
+    let fleet = Fleet::new()?;
+    let (mut dispatcher, _) = at_rest(&fleet)?;
+    let beat = fleet.root.dir().join("kanban/.dispatcher/beat");
+    for _ in 0..2 {
+        dispatcher.tick();
+        fs::remove_file(&beat)?;
+        fleet.advance(500);
+        dispatcher.tick();
+        assert_eq!(told(&fleet)?.0, Some(fleet.clock.unix()));
+        dispatcher.tick();
+        assert!(beat.exists());
+    }
+    Ok(())
+}
+
+#[test]
+fn one_dispatcher_is_not_told_by_the_signs_of_another_in_its_process() -> Result {
+    let fleet = Fleet::new()?;
+    let (mut dispatcher, _) = at_rest(&fleet)?;
+    for _ in 0..20 {
+        dispatcher.tick();
+    }
+    drop(dispatcher);
+    fleet.advance(3600);
+    let mut dispatcher = fleet.dispatcher();
+    dispatcher.tick();
+    let now = Some(fleet.clock.unix());
+    assert_eq!(told(&fleet)?, (now, Some(1), now));
+    Ok(())
+}
+
+#[test]
+fn what_somebody_else_writes_over_the_dispatcher_s_line_is_mended_by_its_next_pass() -> Result {
+    let fleet = Fleet::new()?;
+    let (mut dispatcher, ledger) = at_rest(&fleet)?;
+    ledger.execute("UPDATE dispatcher SET pid = 1, start = 1", [])?;
+    dispatcher.tick();
+    assert_eq!(told(&fleet)?.0, Some(fleet.clock.unix()));
+    Ok(())
+}
+
+#[test]
+fn a_dispatcher_that_was_displaced_ends_without_a_word() -> Result {
+    let fleet = Fleet::new()?;
+    let (displaced, _) = at_rest(&fleet)?;
+    fs::remove_file(fleet.root.dispatcher_lock())?;
+    let (_dispatcher, _) = at_rest(&fleet)?;
+    drop(displaced);
+    told(&fleet)?;
+    Ok(())
+}

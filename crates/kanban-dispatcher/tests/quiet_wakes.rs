@@ -273,3 +273,18 @@ fn a_board_whose_directory_is_a_link_is_followed_to_where_it_leads_now() -> Resu
     assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
     Ok(())
 }
+
+#[test]
+fn boards_that_go_away_with_their_directory_are_dropped_when_it_comes_back_empty() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 0)?;
+    let mut dispatcher = fleet.dispatcher();
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    let dir = fleet.root.boards_dir();
+    fs::rename(&dir, dir.with_file_name("away"))?;
+    assert!(dispatcher.tick().standby.is_some());
+    fs::create_dir(&dir)?;
+    dispatcher.tick();
+    assert!(fleet.status("alpha").is_err(), "nobody has such a board");
+    Ok(())
+}

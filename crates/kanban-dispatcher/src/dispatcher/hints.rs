@@ -87,20 +87,28 @@ impl Roster {
             .map(|(seat, place)| (seat.key, place))
             .collect();
         hints.heard.clear();
+        for (place, seat) in seats.iter_mut().enumerate() {
+            seat.is_in_line = seat.is_hinted;
+            if seat.is_in_line {
+                hints.heard.push(place);
+            }
+        }
         let Some(watch) = &mut hints.watch else {
             return;
         };
         let mut failed = None;
         for (place, seat) in seats.iter_mut().enumerate() {
-            if !seat.is_watched && Watch::sees(seat.board.dir()) {
-                match watch.follow(seat.key, seat.board.dir()) {
-                    Ok(()) => (seat.is_watched, seat.is_hinted) = (true, true),
-                    Err(error) => failed = Some(error),
-                }
+            if seat.is_watched || !Watch::sees(seat.board.dir()) {
+                continue;
             }
-            seat.is_in_line = seat.is_hinted;
-            if seat.is_in_line {
-                hints.heard.push(place);
+            match watch.follow(seat.key, seat.board.dir()) {
+                Ok(()) => {
+                    seat.is_watched = true;
+                    if seat.hint() {
+                        hints.heard.push(place);
+                    }
+                }
+                Err(error) => failed = Some(error),
             }
         }
         if let Some(error) = failed {
@@ -193,5 +201,41 @@ impl Dispatcher {
         });
         self.roster.hints.heard = heard;
         later
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::roster::Pass;
+    use super::*;
+    use crate::root::Root;
+
+    #[test]
+    fn a_board_is_put_in_line_again_after_a_listing_without_a_watch() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let root = Root::at(dir.path());
+        let make = |name: &str| {
+            let dir = root.boards_dir().join(name);
+            fs::create_dir_all(&dir)?;
+            fs::write(dir.join("kanban.db"), "")
+        };
+        let pass = Pass {
+            unix: 0,
+            monotonic: Duration::ZERO,
+            has_room: true,
+            is_full: false,
+            only: None,
+        };
+        let alpha: Slug = "alpha".parse().expect("a name");
+        let mut roster = Roster::default();
+        for name in ["alpha", "beta", "gamma"] {
+            make(name)?;
+            roster.choose(&root, pass).expect("it can be listed");
+            roster.hint(&alpha);
+            assert!(roster.hints.have_any(), "after {name}");
+        }
+        Ok(())
     }
 }

@@ -33,24 +33,19 @@ impl Dispatcher {
 
     /// Takes back the states of boards whose earlier turn was given up on.
     pub(super) fn bring_home(&mut self) {
-        for (mut state, report) in self.lanes.late() {
-            match self.states.contains_key(&report.slug) {
-                true => {
-                    self.come_home(&report.slug, state);
-                    // What is told of it is that it hangs.
-                    self.roster.wake(&report.slug);
-                }
-                // Removed meanwhile.
-                false => state.close(&self.site),
-            }
+        for (state, report) in self.lanes.late() {
+            self.come_home(&report.slug, state);
+            // What is told of it is that it hangs.
+            self.roster.wake(&report.slug);
         }
     }
 
     pub(super) fn come_home(&mut self, slug: &Slug, mut state: Box<BoardState>) {
-        if let Some(Home::Out {
-            is_released: true, ..
-        }) = self.states.get(slug)
-        {
+        let Some(Home::Out { is_released, .. }) = self.states.get(slug) else {
+            // Removed meanwhile, or removed and made anew.
+            return state.close(&self.site);
+        };
+        if *is_released {
             state.release();
             self.site.ledger.keep_breaker(&self.site.root, slug, None);
         }
@@ -77,11 +72,11 @@ impl Dispatcher {
     }
 
     /// A removed board takes everything that was kept about it along.
-    pub(super) fn drop_removed(&mut self, is_new_list: bool) {
+    pub(super) fn drop_removed(&mut self) {
         // Too quick to be seen: it is another board that has not earned a rest.
         let is_other = |slug: &&Slug| matches!(self.states.get(*slug), Some(Home::In(state)) if state.rests_for_another());
         let mut gone: Vec<Slug> = self.resting.iter().filter(is_other).cloned().collect();
-        if is_new_list {
+        if self.roster.has_new_list() {
             let slugs = self.states.keys();
             gone.extend(slugs.filter(|slug| !self.roster.contains(slug)).cloned());
         }

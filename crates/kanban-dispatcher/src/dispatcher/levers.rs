@@ -12,6 +12,9 @@ impl Dispatcher {
         let (root, ledger) = (&self.site.root, &self.site.ledger);
         // Before they are read: what is written meanwhile is news to the next tick.
         let version = ledger.version();
+        if version != self.levers_at {
+            self.told.doubt();
+        }
         // A pause can also end by what happens to its board.
         if version.is_some() && version == self.levers_at && self.pauses.is_empty() {
             return;

@@ -199,7 +199,8 @@ impl Dispatcher {
             return;
         }
         self.site.resilience.drain();
-        if self.lock.is_some() {
+        // Of a dispatcher that has lost its lock without noticing, another one may have taken the place.
+        if self.lock.as_ref().is_some_and(FileLock::is_current) {
             self.publish(&[], "stopped", false);
             let workers = self.site.workers.alive();
             tracing::info!("dispatcher ends; {workers} workers go on");
@@ -236,7 +237,7 @@ impl Dispatcher {
             // Without the list no board may be taken for removed.
             Err(error) => return self.stand_by(StandbyReason::BoardsUnlisted, &error),
         };
-        self.drop_removed(choice.is_new_list);
+        self.drop_removed();
         let chosen = choice.turns.len();
         let mut reports = self.tick_boards(choice.turns, only.is_some());
         // Those for which there was no place after all.

@@ -32,6 +32,8 @@ pub(super) struct Roster {
     others: Vec<Board>,
     /// When `board.json` of every board was last read (monotonic).
     swept: Option<Duration>,
+    /// Boards have come or gone, and nobody has asked yet.
+    is_new_list: bool,
 }
 
 /// By what a pass chooses.
@@ -56,8 +58,6 @@ pub(super) struct Choice {
     pub(super) held: Vec<(Slug, Option<Duration>)>,
     /// How many there is nothing to do for.
     pub(super) quiet: usize,
-    /// Boards have come or gone since the last pass.
-    pub(super) is_new_list: bool,
 }
 
 /// A board that has a turn.
@@ -97,13 +97,10 @@ impl Roster {
             self.distrust();
         }
         self.dir = None;
-        let is_new_list = self.list(root)?;
+        self.is_new_list |= self.list(root)?;
         (self.dir, self.swept) = (Some(dir), Some(pass.monotonic));
         self.follow();
-        Ok(Choice {
-            is_new_list,
-            ..self.look(root, pass, is_sweep)
-        })
+        Ok(self.look(root, pass, is_sweep))
     }
 
     /// Lists the boards anew; whether any has come or gone.
@@ -179,6 +176,11 @@ impl Roster {
         choice
     }
 
+    /// Whether boards have come or gone since this was last asked.
+    pub(super) fn has_new_list(&mut self) -> bool {
+        std::mem::take(&mut self.is_new_list)
+    }
+
     /// Whether the boards' directory is there.
     pub(super) fn has_dir(&self) -> bool {
         self.dir.is_some_and(|dir| !dir.is_absent())
@@ -237,8 +239,12 @@ impl Roster {
     }
 }
 
-/// Opened for its place alone: nothing is read by it.
+/// Opened for its place alone: nothing is read by it. If it is a mount of its own, it cannot be unmounted until it is gone or another.
 fn open_dir(path: PathBuf) -> Option<(PathBuf, OwnedFd)> {
+    if !path.is_absolute() {
+        // A board elsewhere would be looked for from here.
+        return None;
+    }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = open(&path, flags, Mode::empty()).ok()?;
     Some((path, dir))

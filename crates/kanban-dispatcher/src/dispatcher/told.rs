@@ -21,7 +21,7 @@ pub(super) struct Told {
     has_all: bool,
     /// When it was last written (monotonic), and the interval in it.
     last: Option<(Duration, Duration)>,
-    /// Opened when all is told.
+    /// Opened when something has been told, and nothing since.
     pulse: Option<Pulse>,
 }
 
@@ -35,6 +35,11 @@ impl Told {
     /// The ledger is another one, or lacks something.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// Somebody else has written to it.
+    pub(super) fn doubt(&mut self) {
+        self.last = None;
     }
 
     /// Whether all that it has is still so.
@@ -89,6 +94,8 @@ impl Dispatcher {
         if matches!(result, Some(Ok(()))) {
             self.told.has_all |= is_pass;
             self.told.last = Some((now, interval));
+            // Opened anew with the next one: the file may have been moved away.
+            self.told.pulse = None;
             self.gone.clear();
             self.noted.clear();
         } else {
@@ -115,14 +122,16 @@ impl Dispatcher {
         }
         let beat = Beat {
             identity: self.site.identity,
+            started_at: self.started_at,
             at: self.site.clock.unix(),
             ticks: self.ticks,
         };
         if self.told.pulse.is_none() {
             self.told.pulse = Pulse::open(&self.site.root).ok();
         }
-        let pulse = self.told.pulse.as_ref();
-        pulse.is_some_and(|pulse| pulse.beat(&beat).is_ok())
+        let pulse = self.told.pulse.take();
+        self.told.pulse = pulse.filter(|pulse| pulse.beat(&beat).is_ok());
+        self.told.pulse.is_some()
     }
 
     /// What was noted without a turn.

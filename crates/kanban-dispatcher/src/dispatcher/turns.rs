@@ -46,14 +46,11 @@ impl Dispatcher {
                 }
             }
         }
-        let back: HashSet<&Slug> = reports.iter().map(|report| &report.slug).collect();
-        let is_out = |board: &&Board| !back.contains(board.slug());
-        let hung: Vec<BoardReport> = boards
-            .iter()
-            .filter(is_out)
-            .map(|board| self.hung(board))
-            .collect();
-        reports.extend(hung);
+        // One of each: turns of earlier ticks may have come back as well, of any board.
+        let mut out: HashSet<&Slug> = boards.iter().map(Board::slug).collect();
+        reports.retain(|report| out.remove(&report.slug));
+        let hung = boards.iter().filter(|board| out.contains(board.slug()));
+        reports.extend(hung.map(|board| self.hung(board)));
         reports
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -16,6 +16,8 @@ use crate::worker::identity::Identity;
 pub(crate) struct Beat {
     /// Whose it is: the file outlives its dispatcher.
     pub(crate) identity: Identity,
+    /// When it started (unix seconds): a process may have had another one before.
+    pub(crate) started_at: i64,
     /// When the pass ended (unix seconds).
     pub(crate) at: i64,
     /// How many passes that makes.
@@ -31,12 +33,17 @@ pub(crate) struct Pulse(File);
 impl Pulse {
     pub(crate) fn open(root: &Root) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
+        options.write(true).create(true).truncate(true);
         open(&options, &root.beat()).map(Self)
     }
 
+    /// # Errors
+    /// The write has failed, or the file has been removed or replaced, so that nobody would read it.
     pub(crate) fn beat(&self, beat: &Beat) -> io::Result<()> {
-        let mut line = String::with_capacity(80);
+        if self.0.metadata()?.nlink() == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut line = String::with_capacity(96);
         let _ = write!(line, "{beat}");
         self.0.write_all_at(line.as_bytes(), 0)
     }
@@ -56,6 +63,7 @@ impl Beat {
                 pid: words.next()?.parse().ok()?,
                 start: words.next()?.parse().ok()?,
             },
+            started_at: words.next()?.parse().ok()?,
             at: words.next()?.parse().ok()?,
             ticks: words.next()?.parse().ok()?,
         })
@@ -65,14 +73,19 @@ impl Beat {
 /// Each is as long as any other, so that nothing is left of the last one.
 impl std::fmt::Display for Beat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Identity { pid, start } = self.identity;
-        writeln!(f, "{pid:10} {start:20} {:20} {:20}", self.at, self.ticks)
+        let Self {
+            identity: Identity { pid, start },
+            started_at,
+            at,
+            ticks,
+        } = self;
+        writeln!(f, "{pid:10} {start:20} {started_at:20} {at:20} {ticks:20}")
     }
 }
 
-/// A pipe in its place is an error, not a wait for whoever is at its other end.
+/// A pipe in its place is an error, not a wait for whoever is at its other end; and a link is no file of ours.
 fn open(options: &OpenOptions, path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
     options.clone().custom_flags(flags).open(path)
 }
 
@@ -98,6 +111,7 @@ mod tests {
         };
         Beat {
             identity,
+            started_at: i64::MIN,
             at,
             ticks,
         }
@@ -120,12 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn one_that_nobody_would_read_is_an_error() -> io::Result<()> {
+        let (_dir, root) = root()?;
+        let pulse = Pulse::open(&root)?;
+        pulse.beat(&beat(1, 1))?;
+        fs::remove_file(root.beat())?;
+        assert!(pulse.beat(&beat(2, 2)).is_err());
+        Ok(())
+    }
+
+    #[test]
     fn what_is_no_sign_of_life_is_none() -> io::Result<()> {
         let (_dir, root) = root()?;
-        for text in ["", "7 8 9", "a b c d", "\u{0}\u{0}\u{0}\u{0}"] {
+        for text in ["", "7 8 9 10", "a b c d e", "\u{0}\u{0}\u{0}\u{0}"] {
             fs::write(root.beat(), text)?;
             assert_eq!(Beat::read(&root), None, "{text:?}");
         }
+        fs::remove_file(root.beat())?;
+        std::os::unix::fs::symlink("elsewhere", root.beat())?;
+        assert!(Pulse::open(&root).is_err());
         fs::remove_file(root.beat())?;
         mknodat(CWD, root.beat(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         assert_eq!(Beat::read(&root), None);

@@ -50,7 +50,8 @@ impl DispatcherRow {
     /// Takes over what its dispatcher has noted since beside the ledger.
     pub(crate) fn follow(&mut self, beat: Beat) {
         // By the count of passes: the wall clock may have been set back in between.
-        if beat.identity == self.identity && beat.ticks > self.ticks {
+        let is_its = beat.identity == self.identity && beat.started_at == self.started_at;
+        if is_its && beat.ticks > self.ticks {
             self.last_tick = beat.at;
             self.ticks = beat.ticks;
         }
@@ -138,19 +139,21 @@ mod tests {
             ticks: 10,
             usage: Usage::default(),
         };
-        let after = |identity: Identity, at: i64, ticks: u64| {
+        let after = |identity: Identity, started_at: i64, at: i64, ticks: u64| {
             let mut row = row.clone();
             row.follow(Beat {
                 identity,
+                started_at,
                 at,
                 ticks,
             });
             (row.last_tick, row.ticks)
         };
-        assert_eq!(after(identity, 105, 11), (105, 11));
-        assert_eq!(after(identity, 50, 11), (50, 11));
-        assert_eq!(after(identity, 105, 10), (100, 10));
-        assert_eq!(after(Identity { pid: 8, start: 70 }, 105, 11), (100, 10));
-        assert_eq!(after(Identity { pid: 7, start: 71 }, 105, 11), (100, 10));
+        assert_eq!(after(identity, 1, 105, 11), (105, 11));
+        assert_eq!(after(identity, 1, 50, 11), (50, 11));
+        assert_eq!(after(identity, 1, 105, 10), (100, 10));
+        assert_eq!(after(identity, 2, 105, 11), (100, 10));
+        assert_eq!(after(Identity { pid: 8, start: 70 }, 1, 105, 11), (100, 10));
+        assert_eq!(after(Identity { pid: 7, start: 71 }, 1, 105, 11), (100, 10));
     }
 }

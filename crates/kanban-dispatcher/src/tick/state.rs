@@ -65,6 +65,8 @@ pub(crate) struct BoardState {
     pub(crate) quiet: Option<Box<Quiet>>,
     /// So many turns in a row could not tell whether they had seen all, because somebody was about to commit.
     unsure: u32,
+    /// The last one was one of them.
+    is_unsure: bool,
     /// Somebody has committed while the last turn was under way: it has not seen that, and nothing will tell of it again.
     is_overtaken: bool,
     /// Kept open between ticks: the cached connection, and the guard that keeps a peer from unlinking the WAL under another.
@@ -120,6 +122,7 @@ impl BoardState {
             settled: None,
             quiet: None,
             unsure: 0,
+            is_unsure: false,
             is_overtaken: false,
             refusals: Refusals::default(),
             files,
@@ -132,7 +135,7 @@ impl BoardState {
         // If it is a link, it may lead elsewhere by now.
         self.files = SqliteFiles::new(self.board.db());
         self.caution.begin_tick();
-        self.is_overtaken = false;
+        (self.is_overtaken, self.is_unsure) = (false, false);
         if !is_early {
             self.refusals.begin_interval();
         }
@@ -268,13 +271,14 @@ impl BoardState {
         let found = is_lull(&mut guard.db, guard.seen?, wait);
         let is_busy = matches!(&found, Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
         self.unsure = if is_busy { self.unsure + 1 } else { 0 };
+        self.is_unsure = is_busy;
         self.is_overtaken = matches!(found, Ok(false));
         guard.db.busy_timeout(busy_timeout).and(found).ok()
     }
 
     /// Whether its next turn must not wait for the next pass. After some turns of somebody who only keeps the lock it must.
     pub(crate) fn has_missed(&self) -> bool {
-        self.is_overtaken || (1..=UNSURE_TURNS).contains(&self.unsure)
+        self.is_overtaken || (self.is_unsure && self.unsure <= UNSURE_TURNS)
     }
 
     pub(crate) fn close(&mut self, site: &Site) {
@@ -352,6 +356,22 @@ mod tests {
 
     use super::*;
     use crate::root::{Root, Slug};
+
+    #[test]
+    fn only_the_last_turn_says_that_another_one_is_wanted_soon() {
+        let mut state = BoardState::new(Root::at("/nowhere").board(&Slug::default()));
+        for unsure in 1..=UNSURE_TURNS {
+            (state.unsure, state.is_unsure) = (unsure, true);
+            assert!(state.has_missed());
+            // The tick lock is another program's, and the turn ends before anything is asked.
+            state.begin_tick(true);
+            assert!(!state.has_missed());
+        }
+        (state.unsure, state.is_unsure) = (UNSURE_TURNS + 1, true);
+        assert!(!state.has_missed(), "somebody only keeps the lock");
+        (state.unsure, state.is_unsure, state.is_overtaken) = (0, false, true);
+        assert!(state.has_missed());
+    }
 
     #[test]
     fn a_file_that_only_grows_older_was_left_alone() -> std::io::Result<()> {

@@ -294,6 +294,9 @@ fn an_innocent_process_is_never_signalled_whatever_the_ledger_and_the_rows_say_o
         dispatcher.tick();
         Ok(dispatcher.workers_alive() == 0)
     })?;
+    // By then nobody expects the board back.
+    fleet.advance(3_600);
+    dispatcher.tick();
     let left: i64 = value(&ledger, "SELECT count(*) FROM workers")?;
     assert_eq!(left, 0);
     sentinel.is_untouched()

@@ -322,8 +322,44 @@ fn the_workers_of_a_board_that_was_removed_while_nobody_looked_are_stopped() -> 
     })?;
     assert_eq!(fleet.processes().len(), 1);
     second.tick();
+    assert_eq!(workers_in_ledger(&fleet)?, 3, "the board may come back");
+    fleet.advance(3_600);
+    second.tick();
     assert_eq!(workers_in_ledger(&fleet)?, 1, "and forgotten");
     assert!(!dir.exists());
+    Ok(())
+}
+
+#[test]
+fn the_end_of_a_worker_is_known_when_its_board_comes_back_whatever_pid_its_row_has_by_then()
+-> Result {
+    let fleet = Fleet::new()?;
+    // By its start time it may be the worker: the claim is younger.
+    let innocent = Innocent::start()?;
+    fleet.advance(10_000_000_000);
+    let id = fleet.ready("alpha", 1)?.remove(0);
+    let mut first = fleet.dispatcher();
+    assert_eq!(first.tick().started(), 1);
+    let dir = fleet.board("alpha")?.dir().to_owned();
+    let aside = dir.with_file_name("aside!");
+    fs::rename(&dir, &aside)?;
+    until("its worker is gone", || {
+        first.tick();
+        Ok(first.workers_alive() == 0)
+    })?;
+    drop(first);
+    fs::rename(&aside, &dir)?;
+    fleet
+        .connect("alpha")?
+        .execute("UPDATE tasks SET worker_pid = ?1", [innocent.0.id()])?;
+
+    let mut second = fleet.dispatcher();
+    for _ in 0..3 {
+        fleet.advance(60);
+        second.tick();
+    }
+    assert_eq!(fleet.show("alpha", &id)?.runs.len(), 2);
+    assert_ne!(state(innocent.0.id().into()), Some('Z'));
     Ok(())
 }
 

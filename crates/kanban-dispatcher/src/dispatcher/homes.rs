@@ -106,7 +106,7 @@ impl Dispatcher {
         let ended = self
             .site
             .workers
-            .forget_unserved(|slug| self.roster.contains(slug));
+            .forget_unserved(|slug| self.roster.contains(slug), now);
         self.site.ledger.forget_workers(&ended);
     }
 }

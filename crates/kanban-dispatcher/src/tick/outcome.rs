@@ -30,7 +30,7 @@ pub(super) fn absent(tick: &Tick, state: &mut BoardState) -> BoardReport {
     let ended = tick
         .site
         .workers
-        .forget_unserved(|slug| slug != state.board.slug());
+        .forget_unserved(|slug| slug != state.board.slug(), tick.monotonic);
     tick.site.ledger.forget_workers(&ended);
     if state.was_seen {
         let what = format!(

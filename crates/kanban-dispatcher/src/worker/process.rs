@@ -24,6 +24,9 @@ const GATE_CLOSES_AFTER: i64 = 5;
 /// its task for ever.
 const FAMILY_LOOKS_MAX: u32 = 30;
 
+/// How long the end of a worker is known whose board is away.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) run: i64,
@@ -34,6 +37,8 @@ pub(super) struct Worker {
     /// What its descendants are known by.
     mark: Mark,
     pub(super) end: Option<End>,
+    /// When that was noted (monotonic).
+    ended_at: Option<Duration>,
     stop: Option<Stop>,
     ages: Ages,
     /// By what its end is told without a look at it; `None`: it is looked at.
@@ -103,6 +108,7 @@ impl Worker {
             child: None,
             mark,
             end: None,
+            ended_at: None,
             stop: None,
             ages: Ages::default(),
             watch: None,
@@ -141,6 +147,13 @@ impl Worker {
         self.end.is_some() || self.sight == Sight::Elsewhere
     }
 
+    /// Whether nobody will ask for it any more, though its board is away. One that comes back still names it: without this, a row on
+    /// which some tool has written another process's id would be that process's for as long as it lives.
+    pub(super) fn is_past(&self, now: Duration) -> bool {
+        let is_old = |at: Duration| now.saturating_sub(at) >= REMEMBERED;
+        self.sight == Sight::Elsewhere || self.ended_at.is_some_and(is_old)
+    }
+
     /// Whether a look could find anything new: it has ended, a step is due, or it is not told of its end.
     pub(super) fn needs_look(&self, news: &News, now: Duration) -> bool {
         let is_due = || self.next_step().is_some_and(|at| at <= now) || self.sight == Sight::AtGate;
@@ -163,6 +176,7 @@ impl Worker {
             // Told to stop, and a part of it still works: looked at again before anything is started in its place.
             return;
         }
+        self.ended_at = Some(now);
         self.end = Some(match ended {
             Ended::Zombie(end) => {
                 if let Some(child) = &mut self.child {

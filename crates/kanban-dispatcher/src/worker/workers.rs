@@ -286,16 +286,17 @@ impl Workers {
         is_forgotten
     }
 
-    /// The ended workers of boards that `is_served` refuses: nobody will record their ends.
+    /// The workers of boards that `is_served` refuses and that ended some time ago: nobody will record their ends.
     pub(crate) fn forget_unserved(
         &self,
         is_served: impl Fn(&Slug) -> bool,
+        now: Duration,
     ) -> Vec<(Slug, String, i64)> {
         let mut gone = Vec::new();
         self.unproven.retain(&is_served);
         self.lock().retain(|slug, workers| {
             if !is_served(slug) {
-                let ended = workers.extract_if(|_, worker| worker.is_settled());
+                let ended = workers.extract_if(|_, worker| worker.is_past(now));
                 gone.extend(ended.map(|(task, worker)| (slug.clone(), task, worker.run)));
             }
             !workers.is_empty()

@@ -207,6 +207,22 @@ fn a_home_behind_a_link_is_found_when_it_comes() -> Result {
     Ok(())
 }
 
+#[test]
+fn a_profile_that_comes_wakes_the_boards_that_wait_for_it() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 1)?;
+    let profiles = fleet.path().join("profiles");
+    fs::create_dir(&profiles)?;
+    grow_old(&profiles)?;
+    let mut dispatcher = fleet
+        .builder(|config| config.worker.require_profile = true)
+        .build();
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    fs::create_dir(profiles.join("coder"))?;
+    assert_eq!(dispatcher.tick().started(), 1);
+    Ok(())
+}
+
 /// As [`Fleet::grow_old`], of a directory.
 fn grow_old(path: &Path) -> Result {
     until("it is old", || Ok(!FileState::of(path).is_young()))

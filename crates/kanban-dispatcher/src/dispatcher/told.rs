@@ -99,9 +99,8 @@ impl Dispatcher {
             self.gone.clear();
             self.noted.clear();
         } else {
-            // What it lacks is told by a turn of every board.
+            // What it lacks is told by the next pass, in which every board has a turn.
             self.told.forget();
-            self.roster.wake_all();
         }
         match result {
             Some(Ok(())) => self.ledger_works(),

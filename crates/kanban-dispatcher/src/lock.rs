@@ -46,9 +46,9 @@ impl FileLock {
             // A pipe in its place is an error, not a wait for whoever reads it.
             .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(path)?;
+        let metadata = file.metadata()?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                let metadata = file.metadata()?;
                 let lock = Self {
                     file,
                     id: (metadata.dev(), metadata.ino()),

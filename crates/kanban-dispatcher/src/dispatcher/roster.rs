@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::FileState;
@@ -25,7 +25,7 @@ pub(super) struct Roster {
     /// The boards' directory as it was when it was listed; `None` when it must be listed.
     dir: Option<FileState>,
     /// The same directory, so that its path is not walked for each board; without it, it is.
-    open_dir: Option<(PathBuf, OwnedFd)>,
+    open_dir: Option<OpenDir>,
     pub(super) seats: Vec<Seat>,
     places: HashMap<Slug, usize>,
     /// Names that are no board now and may become one.
@@ -34,6 +34,13 @@ pub(super) struct Roster {
     swept: Option<Duration>,
     /// Boards have come or gone, and nobody has asked yet.
     is_new_list: bool,
+}
+
+/// A directory that is open for its place alone: nothing is read by it. If it is a mount of its own, it cannot be unmounted meanwhile.
+#[derive(Debug)]
+struct OpenDir {
+    path: PathBuf,
+    fd: OwnedFd,
 }
 
 /// By what a pass chooses.
@@ -66,6 +73,24 @@ pub(super) struct Chosen {
     pub(super) board: Board,
     /// Only if there is a place for it.
     pub(super) only_waits: bool,
+}
+
+// ===== impl OpenDir =====
+
+impl OpenDir {
+    fn at(path: PathBuf) -> Option<Self> {
+        if !path.is_absolute() {
+            // A board elsewhere would be looked for from here.
+            return None;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = open(&path, flags, Mode::empty()).ok()?;
+        Some(Self { path, fd })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 // ===== impl Roster =====
@@ -106,9 +131,9 @@ impl Roster {
     /// Lists the boards anew; whether any has come or gone.
     fn list(&mut self, root: &Root) -> Result<bool, Error> {
         let had_dir = self.open_dir.is_some();
-        self.open_dir = open_dir(root.boards_dir());
+        self.open_dir = OpenDir::at(root.boards_dir());
         if had_dir != self.open_dir.is_some() {
-            let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
+            let dir = self.open_dir.as_ref().map(OpenDir::path);
             self.seats.iter_mut().for_each(|seat| seat.find(dir));
         }
         let listing = list(root, |slug| match self.place(slug) {
@@ -123,7 +148,7 @@ impl Roster {
         let mut known: HashMap<Slug, Seat> = seats
             .map(|seat| (seat.board.slug().clone(), seat))
             .collect();
-        let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
+        let dir = self.open_dir.as_ref().map(OpenDir::path);
         let seat = |board: Board| {
             known
                 .remove(board.slug())
@@ -149,7 +174,7 @@ impl Roster {
             monotonic: pass.monotonic,
             is_sweep,
             file_time: file_time(),
-            dir: self.open_dir.as_ref().map(|(_, dir)| dir.as_fd()),
+            dir: self.open_dir.as_ref().map(|dir| dir.fd.as_fd()),
         };
         let seats = &mut self.seats;
         let mut take = |place: usize| {
@@ -208,7 +233,7 @@ impl Roster {
     /// A board's turn is over, and has left it like this.
     pub(super) fn settle(&mut self, slug: &Slug, quiet: Option<Quiet>, now: Duration) {
         if let Some(place) = self.place(slug) {
-            let dir = self.open_dir.as_ref().map(|(path, _)| &**path);
+            let dir = self.open_dir.as_ref().map(OpenDir::path);
             self.seats[place].settle(quiet, now, dir);
         }
     }
@@ -237,17 +262,6 @@ impl Roster {
             seat.wake();
         }
     }
-}
-
-/// Opened for its place alone: nothing is read by it. If it is a mount of its own, it cannot be unmounted until it is gone or another.
-fn open_dir(path: PathBuf) -> Option<(PathBuf, OwnedFd)> {
-    if !path.is_absolute() {
-        // A board elsewhere would be looked for from here.
-        return None;
-    }
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = open(&path, flags, Mode::empty()).ok()?;
-    Some((path, dir))
 }
 
 /// Which file it is, whatever is in it.

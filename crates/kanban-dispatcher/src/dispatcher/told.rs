@@ -21,7 +21,7 @@ pub(super) struct Told {
     has_all: bool,
     /// When it was last written (monotonic), and the interval in it.
     last: Option<(Duration, Duration)>,
-    /// Opened when something has been told, and nothing since.
+    /// Where signs of life go: open from the first one after each word to the ledger.
     pulse: Option<Pulse>,
 }
 

@@ -92,10 +92,12 @@ fn a_release_that_comes_while_the_board_is_away_is_done_when_it_is_back() -> Res
             config.breaker.deaths = 6;
         })
         .launcher(move |_: &Job<'_>| {
-            if hang.load(Ordering::Relaxed) {
-                let _ = gate.lock().unwrap().recv();
+            if !hang.load(Ordering::Relaxed) {
+                return Ok(command(&["sh", "-c", "exit 3"]));
             }
-            Ok(command(&["sh", "-c", "exit 3"]))
+            let _ = gate.lock().unwrap().recv();
+            // Lives on: six that died at once would trip the breaker anew.
+            Ok(command(&LONG))
         })
         .build();
     assert_eq!(dispatcher.tick().started(), 6);
@@ -110,7 +112,6 @@ fn a_release_that_comes_while_the_board_is_away_is_done_when_it_is_back() -> Res
     let slug = fleet.slug("alpha").parse()?;
     Levers::open(&fleet.root, &fleet.clock)?.resume(&slug)?;
     dispatcher.tick();
-    waits.store(false, Ordering::Relaxed);
     drop(go);
     until("it is back", || {
         let report = dispatcher.tick();

@@ -5,7 +5,7 @@
 //! - [`Quarantine`] has the verbs; [`Quarantine::admit`] is the one to call before each attempt.
 //! - [`Admission`] is its answer. Out of it comes an [`Attempt`], which ends with [`Attempt::ok`] or [`Attempt::failed`].
 //! - [`Hold`] and [`Backoff`] say what ends a hold; [`Held`] is what there is to show of one, and [`Recovery`] of one that is over.
-//! - [`FileState`], [`SqliteStamp`] and [`SqliteFiles`] are stamps of files.
+//! - [`FileState`], [`SqliteStamp`] and [`SqliteFiles`] are stamps of files; [`SqliteStates`] is both files of a database as they are.
 //! - [`Handle`] is the second door: no look-up. [`TickClock`] is the clock for loops. [`FleetGuard`] tells a machine-wide cause.
 
 mod admission;
@@ -50,7 +50,7 @@ pub use crate::handle::Handle;
 pub use crate::held::{Held, Recovery, Standing};
 pub use crate::hold::{Backoff, Hold};
 pub use crate::quarantine::Quarantine;
-pub use crate::sqlite::{SqliteFiles, SqliteStamp, WalStamp};
+pub use crate::sqlite::{SqliteFiles, SqliteStamp, SqliteStates, WalStamp};
 pub use crate::tick_clock::TickClock;
 
 /// How a borrowed key is compared with an owned one; every `Borrow` pair has it for free.

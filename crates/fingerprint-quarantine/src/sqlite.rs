@@ -66,12 +66,50 @@ impl SqliteStamp {
     pub const fn is_young(&self) -> bool {
         self.main.is_young() || matches!(self.wal, Some(WalStamp { young: true, .. }))
     }
+}
+
+/// Both files as they are, for a caller that asks more than whether the content has changed: a program that keeps a connection can see
+/// that the log it writes to is no longer the one at its path, which an empty log does not show in a stamp.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use fingerprint_quarantine::{FileState, SqliteFiles};
+///
+/// let dir = tempfile::tempdir()?;
+/// let files = SqliteFiles::new(&dir.path().join("a.db"));
+/// std::fs::write(files.wal(), "")?;
+/// let before = files.states_at(SystemTime::now());
+/// std::fs::remove_file(files.wal())?;
+/// let after = files.states_at(SystemTime::now());
+/// assert_eq!(before.stamp(), after.stamp(), "the same content");
+/// assert_eq!((before.wal.is_absent(), after.wal.is_absent()), (false, true));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SqliteStates {
+    /// The database file.
+    pub main: FileState,
+    /// The write-ahead log, also if it is empty.
+    pub wal: FileState,
+    now: SystemTime,
+}
+
+// ===== impl SqliteStates =====
+
+impl SqliteStates {
+    /// What of them tells whether the content has changed.
+    #[must_use]
+    pub fn stamp(&self) -> SqliteStamp {
+        SqliteStamp {
+            main: self.main,
+            wal: WalStamp::new(self.wal, self.now),
+        }
+    }
 
     fn new(files: &SqliteFiles, now: SystemTime, look: impl Fn(&Path) -> FileState) -> Self {
-        Self {
-            main: look(&files.main),
-            wal: WalStamp::new(look(&files.wal), now),
-        }
+        let (main, wal) = (look(&files.main), look(&files.wal));
+        Self { main, wal, now }
     }
 }
 
@@ -150,21 +188,33 @@ impl SqliteFiles {
 
     /// What they look like now.
     #[must_use]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "file times are wall clock times; `observe_at` takes it as an argument"
-    )]
     pub fn observe(&self) -> SqliteStamp {
-        self.observe_at(SystemTime::now())
+        self.states().stamp()
     }
 
     /// [`observe`](Self::observe) with the wall time as an argument, as in [`FileState::of_at`].
     #[must_use]
     pub fn observe_at(&self, now: SystemTime) -> SqliteStamp {
-        SqliteStamp::new(self, now, |path| FileState::of_at(path, now))
+        self.states_at(now).stamp()
     }
 
-    /// The same files by their names below the directory `dir`, for [`observe_in`](Self::observe_in). What is elsewhere keeps its path,
+    /// Each of the two as it is now.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "file times are wall clock times; `states_at` takes it as an argument"
+    )]
+    pub fn states(&self) -> SqliteStates {
+        self.states_at(SystemTime::now())
+    }
+
+    /// [`states`](Self::states) with the wall time as an argument.
+    #[must_use]
+    pub fn states_at(&self, now: SystemTime) -> SqliteStates {
+        SqliteStates::new(self, now, |path| FileState::of_at(path, now))
+    }
+
+    /// The same files by their names below the directory `dir`, for [`states_in`](Self::states_in). What is elsewhere keeps its path,
     /// which must be absolute: any other is looked up from the directory that is given there.
     #[cfg(all(unix, feature = "dirfd"))]
     #[must_use]
@@ -176,7 +226,7 @@ impl SqliteFiles {
         }
     }
 
-    /// [`observe_at`](Self::observe_at), with names that are not absolute looked up from the open directory `dir`: of many databases
+    /// [`states_at`](Self::states_at), with names that are not absolute looked up from the open directory `dir`: of many databases
     /// below one directory, its own path is not walked for each. A descriptor opened with `O_PATH` will do.
     ///
     /// The descriptor stays with its directory. Whether that is still the one at its path is for the caller to see.
@@ -190,17 +240,17 @@ impl SqliteFiles {
     /// let files = SqliteFiles::new(&dir.path().join("a.db"));
     /// let named = files.clone().below(dir.path());
     /// assert_eq!(named.main(), Path::new("a.db"));
-    /// assert!(named.observe_in(&open, SystemTime::now()).is_absent());
+    /// assert!(named.states_in(&open, SystemTime::now()).main.is_absent());
     /// std::fs::write(files.main(), "pages")?;
     /// let now = SystemTime::now();
-    /// assert_eq!(named.observe_in(&open, now), files.observe_at(now));
+    /// assert_eq!(named.states_in(&open, now), files.states_at(now));
     /// # std::io::Result::Ok(())
     /// ```
     #[cfg(all(unix, feature = "dirfd"))]
     #[must_use]
-    pub fn observe_in(&self, dir: impl std::os::fd::AsFd, now: SystemTime) -> SqliteStamp {
+    pub fn states_in(&self, dir: impl std::os::fd::AsFd, now: SystemTime) -> SqliteStates {
         let dir = dir.as_fd();
-        SqliteStamp::new(self, now, |path| FileState::of_in(dir, path, now))
+        SqliteStates::new(self, now, |path| FileState::of_in(dir, path, now))
     }
 
     /// The database file, as it was given.

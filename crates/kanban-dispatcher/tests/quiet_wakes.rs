@@ -208,6 +208,27 @@ fn a_home_behind_a_link_is_found_when_it_comes() -> Result {
 }
 
 #[test]
+fn an_empty_log_that_is_taken_from_under_a_quiet_board_is_missed() -> Result {
+    for watch in [true, false] {
+        let fleet = Fleet::new()?;
+        fleet.ready("alpha", 0)?;
+        let mut dispatcher = fleet.builder(|config| config.watch = watch).build();
+        dispatcher.tick();
+        fleet.sql("alpha", "PRAGMA wal_checkpoint(TRUNCATE)")?;
+        settle(&fleet, &mut dispatcher, &["alpha"])?;
+        let log = fleet.db("alpha")?.with_extension("db-wal");
+        assert_eq!(fs::metadata(&log)?.len(), 0, "no stamp shows it");
+        fs::remove_file(&log)?;
+        until("it has a turn", || {
+            let report = dispatcher.tick();
+            Ok(fleet.part(&report, "alpha").is_ok())
+        })?;
+        assert!(log.exists(), "opened anew");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_profile_that_comes_wakes_the_boards_that_wait_for_it() -> Result {
     let fleet = Fleet::new()?;
     fleet.ready("alpha", 1)?;

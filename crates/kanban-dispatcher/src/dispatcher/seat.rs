@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use fingerprint_quarantine::{SqliteFiles, SqliteStamp};
+use fingerprint_quarantine::{SqliteFiles, SqliteStates};
 
 use crate::root::Board;
 use crate::tick::quiet::Quiet;
@@ -46,10 +46,10 @@ pub(super) struct Look<'a> {
 // ===== impl Look =====
 
 impl Look<'_> {
-    fn at(&self, files: &SqliteFiles) -> SqliteStamp {
+    fn at(&self, files: &SqliteFiles) -> SqliteStates {
         match self.dir {
-            Some(dir) => files.observe_in(dir, self.file_time),
-            None => files.observe_at(self.file_time),
+            Some(dir) => files.states_in(dir, self.file_time),
+            None => files.states_at(self.file_time),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use fingerprint_quarantine::{Held, SqliteStamp};
+use fingerprint_quarantine::{Held, SqliteStamp, SqliteStates};
 
 use super::Tick;
-use super::state::BoardState;
+use super::state::{BoardState, FileId, file_id};
 use crate::decide::Decision;
 use crate::report::BoardReport;
 use crate::root::is_name;
@@ -22,6 +22,8 @@ const COMMIT: Duration = Duration::from_millis(100);
 pub(crate) struct Quiet {
     /// The files before and after that turn.
     stamp: SqliteStamp,
+    /// The log that its kept connection writes to.
+    log: Option<FileId>,
     /// When time gives it something to do (unix seconds).
     due: Option<i64>,
     /// When it is to be looked at whatever happens (monotonic).
@@ -91,6 +93,7 @@ impl Quiet {
         };
         Some(Self {
             stamp: before,
+            log: None,
             due,
             look: state.next_check,
             waits: report.held.contains_key(&HeldReason::HostCap),
@@ -102,6 +105,7 @@ impl Quiet {
     pub(super) fn held(stamp: SqliteStamp, held: &Held, now: Duration) -> Self {
         Self {
             stamp,
+            log: None,
             due: None,
             look: held.retry_in.map(|wait| now.saturating_add(wait)),
             waits: false,
@@ -113,6 +117,7 @@ impl Quiet {
     pub(super) fn absent(stamp: SqliteStamp) -> Self {
         Self {
             stamp,
+            log: None,
             due: None,
             look: None,
             waits: false,
@@ -120,9 +125,10 @@ impl Quiet {
         }
     }
 
-    /// Whether the files still look like that, and no write to them could go unseen: that is asked when the turn is over.
-    pub(crate) fn is_confirmed(&self, after: SqliteStamp) -> bool {
-        self.stamp == after && !after.is_young()
+    /// Once that turn is over, if it is so: the files still look like that, and no write to them could go unseen.
+    pub(crate) fn confirmed(self, log: Option<FileId>, after: SqliteStates) -> Option<Self> {
+        let quiet = Self { log, ..self };
+        (quiet.is_unchanged(after) && !after.stamp().is_young()).then_some(quiet)
     }
 
     /// Whether time has changed nothing.
@@ -130,9 +136,9 @@ impl Quiet {
         self.due.is_none_or(|due| unix < due) && self.look.is_none_or(|look| monotonic < look)
     }
 
-    /// Whether they look as they did.
-    pub(crate) fn is_unchanged(&self, now: SqliteStamp) -> bool {
-        now == self.stamp
+    /// Whether the files look as they did. That the log is another one does not show in the stamp while there is nothing in it.
+    pub(crate) fn is_unchanged(&self, now: SqliteStates) -> bool {
+        now.stamp() == self.stamp && self.log.is_none_or(|log| log == file_id(now.wal))
     }
 
     /// How long it is left alone, if nothing changes before.

@@ -1,6 +1,5 @@
 //! What is kept about one board between ticks.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -85,10 +84,10 @@ pub(crate) struct LastKnown {
 #[derive(Debug)]
 struct Guard {
     db: Connection,
-    /// Device and inode at the time of opening.
-    file: (u64, u64),
-    /// The same of the log, zeros for none; `None` before the first read.
-    wal: Option<(u64, u64)>,
+    /// At the time of opening.
+    file: FileId,
+    /// The log; `None` before the first read.
+    wal: Option<FileId>,
     /// SQLite's count of what others had committed when the board was last read.
     seen: Option<i64>,
     /// Nothing has been asked of it since it was opened but once.
@@ -96,6 +95,9 @@ struct Guard {
     /// The schema's version when it was last found complete.
     complete_at: Option<i64>,
 }
+
+/// Which file it is, whatever is in it: device and inode, zeros for none.
+pub(super) type FileId = (u64, u64);
 
 // ===== impl BoardState =====
 
@@ -178,9 +180,17 @@ impl BoardState {
 
     /// A turn is over: what is found changed from now on was changed by others.
     pub(crate) fn settle(&mut self) {
-        let after = self.observe();
-        self.settled = Some(ageless(after));
-        self.quiet.take_if(|quiet| !quiet.is_confirmed(after));
+        let after = self.files.states();
+        self.settled = Some(ageless(after.stamp()));
+        let quiet = self.quiet.take();
+        self.quiet = quiet
+            .and_then(|quiet| quiet.confirmed(self.log(), after))
+            .map(Box::new);
+    }
+
+    /// The log that the kept connection writes to.
+    fn log(&self) -> Option<FileId> {
+        self.guard.as_ref()?.wal
     }
 
     /// Whether nothing in memory gives its next turn something to do.
@@ -190,7 +200,9 @@ impl BoardState {
 
     /// Whether the files have changed since the last turn.
     pub(crate) fn has_changed(&self) -> bool {
-        self.settled != Some(self.ageless())
+        let now = self.files.states();
+        let is_other = |log| log != file_id(now.wal);
+        self.settled != Some(ageless(now.stamp())) || self.log().is_some_and(is_other)
     }
 
     /// Whether its database is the same file as after the last turn, and shorter. A plain tick may never meet what is missing.
@@ -205,8 +217,8 @@ impl BoardState {
     }
 
     /// Which file is at the board's path now; zeros for none.
-    pub(crate) fn file_id(&self) -> (u64, u64) {
-        file_id(self.board.db())
+    pub(super) fn file_id(&self) -> FileId {
+        file_id(FileState::of(self.board.db()))
     }
 
     /// What is on the board, and its connection, opened if need be, on a file whose schema is complete. All in one read transaction.
@@ -230,7 +242,7 @@ impl BoardState {
         let seen = look.data_version()?;
         let view = look.view();
         self.was_seen = true;
-        let wal = file_id(self.files.wal());
+        let wal = file_id(FileState::of(self.files.wal()));
         let guard = self.guard.as_mut().expect("opened above");
         guard.complete_at = Some(version);
         guard.seen = Some(seen);
@@ -242,7 +254,7 @@ impl BoardState {
     /// The board's connection, whatever the file's schema.
     pub(crate) fn open_unchecked(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
         let file = self.file_id();
-        let wal = file_id(self.files.wal());
+        let wal = file_id(FileState::of(self.files.wal()));
         // Also a log that was deleted or replaced under us: what we wrote to it, nobody else would ever see.
         let is_current =
             |guard: &Guard| guard.file == file && guard.wal.is_none_or(|known| known == wal);
@@ -342,12 +354,8 @@ fn ageless(mut stamp: SqliteStamp) -> SqliteStamp {
     stamp
 }
 
-/// Which file is at a path now; zeros for none.
-fn file_id(path: &Path) -> (u64, u64) {
-    match FileState::of(path) {
-        FileState::Present(stamp) => (stamp.dev, stamp.ino),
-        FileState::Absent | FileState::Unreadable(_) => (0, 0),
-    }
+pub(super) fn file_id(state: FileState) -> FileId {
+    state.stamp().map_or((0, 0), |file| (file.dev, file.ino))
 }
 
 #[cfg(test)]

@@ -199,6 +199,30 @@ fn those_that_died_before_the_reason_was_known_get_their_charge_back() -> Result
 }
 
 #[test]
+fn a_place_that_is_left_over_is_not_for_one_that_has_died_while_another_is_tried() -> Result {
+    let (fleet, _) = fleet()?;
+    let config = config(&fleet);
+    let mut dispatcher = fleet
+        .builder(|it| {
+            config(it);
+            it.workers_max = 2.try_into().expect("not zero");
+            it.breaker.deaths = 5;
+        })
+        .build();
+    let ids = fleet.ready("alpha", 5)?;
+    // Two and two have died, and the fifth has two places.
+    until("it rests", || {
+        dispatcher.tick();
+        all_dead(&fleet, "alpha")?;
+        Ok(fleet.status("alpha")?.breaker_round == Some(0))
+    })?;
+    for id in &ids {
+        assert_eq!(outcomes(&fleet.show("alpha", id)?), ["crashed"]);
+    }
+    Ok(())
+}
+
+#[test]
 fn an_operator_who_has_mended_the_cause_need_not_wait() -> Result {
     for verb in ["resume", "release"] {
         let (fleet, sound) = fleet()?;

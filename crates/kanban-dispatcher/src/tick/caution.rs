@@ -113,12 +113,12 @@ impl Caution {
         self.deaths.iter().any(|death| death.task == task)
     }
 
-    /// Whether this task waits for what comes of other starts: two tasks that die in the same way may be no chance, and a second
-    /// death of one of them would tell nothing about the board.
-    pub(crate) fn waits(&self, task: &str) -> bool {
+    /// Whether this task waits for what comes of other starts, those of this turn included if it `has_others`: two tasks that die in
+    /// the same way may be no chance, and a second death of one of them would tell nothing about the board.
+    pub(crate) fn waits(&self, task: &str, has_others: bool) -> bool {
         self.rest.is_none()
             && self.deaths.len() > 1
-            && !self.young.is_empty()
+            && (has_others || !self.young.is_empty())
             && self.has_died(task)
     }
 

@@ -61,7 +61,8 @@ pub(super) fn limit_claims(
     claims.retain(|claim| is_try || !refusals.is_unstarted(&claim.task));
     report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     let wanted = claims.len();
-    claims.retain(|claim| !caution.waits(&claim.task));
+    let has_others = claims.iter().any(|claim| !caution.has_died(&claim.task));
+    claims.retain(|claim| !caution.waits(&claim.task, has_others));
     report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     // Each is tried once before one is tried twice.
     claims.sort_by_key(|claim| caution.has_died(&claim.task));

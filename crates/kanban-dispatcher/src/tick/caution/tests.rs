@@ -116,10 +116,10 @@ fn a_task_that_dies_twice_before_the_board_rests_is_refunded_for_what_it_was_cha
     let mut caution = Caution::default();
     die(&mut caution, "a", 1, 0);
     caution.started([("c".to_owned(), 1)], at(0).monotonic);
-    assert!(!caution.waits("a"), "one death is chance");
+    assert!(!caution.waits("a", true), "one death is chance");
     die(&mut caution, "b", 1, 0);
-    assert!(caution.has_died("a") && caution.waits("a") && caution.waits("b"));
-    assert!(!caution.has_died("c") && !caution.waits("c"));
+    assert!(caution.has_died("a") && caution.waits("a", false) && caution.waits("b", false));
+    assert!(!caution.has_died("c") && !caution.waits("c", true));
     die(&mut caution, "a", 1, 1);
     // The turn that ends with a rest charges nobody, also those that were charged before.
     caution.started([("b".to_owned(), 2)], at(2).monotonic);

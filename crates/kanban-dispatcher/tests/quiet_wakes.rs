@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use fingerprint_quarantine::FileState;
-use kanban_dispatcher::{Dispatcher, Job, Levers, WorkerCommand};
+use kanban_dispatcher::{BoardState, Dispatcher, Job, Levers, Outcome, WorkerCommand};
 use rustix::process::{Pid, Signal, kill_process};
 
 use self::support::child::{self, Role};
@@ -73,6 +73,51 @@ fn a_change_is_not_overlooked_when_another_board_goes_away_in_the_same_pass() ->
     Ok(())
 }
 
+/// Another program in the middle of a commit: what it has written is in the log, and in nobody's index of it.
+struct Halted {
+    writer: Role,
+    pid: Pid,
+}
+
+impl Halted {
+    /// One that stops when the log is synced.
+    fn spawn(fleet: &Fleet, board: &str, sql: &str) -> Result<Self> {
+        let pid_file = fleet.path().join("pid");
+        let [exe, args @ ..] = child::words();
+        let mut strace = Command::new("strace");
+        strace
+            .args(["-f", "-qq", "-o", "/dev/null"])
+            .args(["-e", "trace=fsync,fdatasync"])
+            .args(["-e", "inject=fsync,fdatasync:signal=STOP:when=1"])
+            .arg(fs::read_link(exe)?)
+            .args(args)
+            .env(child::ROLE, "write to a board")
+            .env("TEST_DB", fleet.db(board)?)
+            .env("TEST_PID", &pid_file)
+            .env("TEST_SQL", sql);
+        let before = fleet.stamp(board)?;
+        let writer = Role::spawn(strace)?;
+        let pid = || -> Option<i32> { fs::read_to_string(&pid_file).ok()?.parse().ok() };
+        until("the writer has stopped", || {
+            let status = pid().map(|pid| fs::read_to_string(format!("/proc/{pid}/status")));
+            let is_in_log = fleet.stamp(board)? != before;
+            Ok(is_in_log
+                && status.is_some_and(|status| {
+                    status.is_ok_and(|text| text.to_lowercase().contains("state:\tt"))
+                }))
+        })?;
+        let pid = pid().and_then(Pid::from_raw).ok_or("no pid")?;
+        Ok(Self { writer, pid })
+    }
+
+    fn go_on(self) -> Result {
+        kill_process(self.pid, Signal::CONT)?;
+        let (is_well, said) = self.writer.finish()?;
+        assert!(is_well, "{said}");
+        Ok(())
+    }
+}
+
 #[test]
 fn a_commit_that_is_in_the_log_and_not_yet_seen_is_not_slept_through() -> Result {
     let fleet = Fleet::new()?;
@@ -80,38 +125,7 @@ fn a_commit_that_is_in_the_log_and_not_yet_seen_is_not_slept_through() -> Result
     let mut dispatcher = fleet.dispatcher();
     settle(&fleet, &mut dispatcher, &["alpha"])?;
 
-    let pid_file = fleet.path().join("pid");
-    // Stops when the log is synced: what is committed is in the log by then, and in nobody's index of it.
-    let [exe, args @ ..] = child::words();
-    let mut strace = Command::new("strace");
-    strace
-        .args([
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "trace=fsync,fdatasync",
-        ])
-        .args(["-e", "inject=fsync,fdatasync:signal=STOP:when=1"])
-        .arg(fs::read_link(exe)?)
-        .args(args)
-        .env(child::ROLE, "write to a board")
-        .env("TEST_DB", fleet.db("alpha")?)
-        .env("TEST_PID", &pid_file)
-        .env("TEST_SQL", TASK);
-    let before = fleet.stamp("alpha")?;
-    let writer = Role::spawn(strace)?;
-    let pid = || -> Option<i32> { fs::read_to_string(&pid_file).ok()?.parse().ok() };
-    until("the writer has stopped", || {
-        let status = pid().map(|pid| fs::read_to_string(format!("/proc/{pid}/status")));
-        let is_in_log = fleet.stamp("alpha")? != before;
-        Ok(is_in_log
-            && status.is_some_and(|status| {
-                status.is_ok_and(|text| text.to_lowercase().contains("state:\tt"))
-            }))
-    })?;
-    let pid = pid().ok_or("no pid")?;
+    let writer = Halted::spawn(&fleet, "alpha", TASK)?;
     for _ in 0..3 {
         fleet.grow_old("alpha")?;
         let report = dispatcher.tick();
@@ -119,11 +133,39 @@ fn a_commit_that_is_in_the_log_and_not_yet_seen_is_not_slept_through() -> Result
         let turn = fleet.part(&report, "alpha");
         assert!(turn.is_ok(), "somebody is in the middle of a write");
     }
-    kill_process(Pid::from_raw(pid).ok_or("no pid")?, Signal::CONT)?;
-    let (is_well, said) = writer.finish()?;
-    assert!(is_well, "{said}");
+    writer.go_on()?;
     let report = dispatcher.tick();
     assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
+    Ok(())
+}
+
+#[test]
+fn a_mend_that_is_in_the_log_and_not_yet_seen_is_not_held_against_the_board() -> Result {
+    let fleet = Fleet::new()?;
+    let ids = fleet.ready("alpha", 1)?;
+    fleet.sql("alpha", "ALTER TABLE tasks DROP COLUMN body")?;
+    let mut dispatcher = fleet.dispatcher();
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.outcome, Outcome::Held);
+    assert_eq!(fleet.status("alpha")?.state, BoardState::Held);
+    // There is a log already: the one sync is that of the commit.
+    let other = fleet.connect("alpha")?;
+    other.execute_batch("UPDATE tasks SET priority = 1")?;
+    until("it is held by the files of now", || {
+        fleet.grow_old("alpha")?;
+        dispatcher.tick();
+        Ok(fleet.status("alpha")?.state == BoardState::Held)
+    })?;
+
+    let sql = "ALTER TABLE tasks ADD COLUMN body TEXT";
+    let writer = Halted::spawn(&fleet, "alpha", sql)?;
+    for _ in 0..3 {
+        fleet.grow_old("alpha")?;
+        dispatcher.tick();
+    }
+    writer.go_on()?;
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ids);
     Ok(())
 }
 

@@ -131,7 +131,7 @@ impl Tick {
 pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     let site = &*tick.site;
     let slug = state.board.slug().clone();
-    state.quiet = None;
+    state.begin_turn();
     // Before the attempt: what changes during it must count as a change.
     let stamp = state.observe();
     let mut before = stamp;
@@ -185,8 +185,9 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     if let Err(error) = &result {
         let reaction = resilience::reaction(&resilience::classify(&state.board, error));
         let is_lasting = matches!(reaction, Reaction::Repair | Reaction::Hold);
-        if is_lasting && tick.is_early && stamp.is_young() {
-            // Called by a write of this moment, of which more may follow: the next pass judges what has become of it.
+        let is_of_now = || tick.is_early && stamp.is_young();
+        if is_lasting && (is_of_now() || !state.has_seen_all(tick)) {
+            // A write of this moment is under way, of which more may follow: the next turn judges what has become of it.
             state.close(site);
             return BoardReport::new(&slug, Outcome::Busy);
         }

@@ -13,7 +13,7 @@ use crate::root::is_name;
 use crate::view::{HeldReason, Process, Processes, Status, Task, View};
 
 /// How long a commit takes to be synced, as a rule.
-const COMMIT: Duration = Duration::from_millis(100);
+pub(super) const COMMIT: Duration = Duration::from_millis(100);
 
 /// What a turn has shown: until the files change, or one of these instants, another one would find the same and do nothing.
 ///

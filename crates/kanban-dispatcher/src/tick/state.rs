@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::Tick;
 use super::caution::Caution;
-use super::quiet::Quiet;
+use super::quiet::{COMMIT, Quiet};
 use super::refusals::Refusals;
 use crate::board::{Look, is_lull, open_existing};
 use crate::error::Error;
@@ -99,6 +99,18 @@ struct Guard {
 /// Which file it is, whatever is in it: device and inode, zeros for none.
 pub(super) type FileId = (u64, u64);
 
+/// What is on a board whose schema is complete, and the schema's version; it is known to be at `complete_at`.
+fn whole(look: Look<'_>, complete_at: Option<i64>) -> Result<(i64, rusqlite::Result<View>), Error> {
+    let version = look.schema_version()?;
+    if complete_at != Some(version) {
+        let lacks = look.drift()?;
+        if !lacks.is_empty() {
+            return Err(Error::drift(&lacks));
+        }
+    }
+    Ok((version, look.view()))
+}
+
 // ===== impl BoardState =====
 
 impl BoardState {
@@ -140,6 +152,14 @@ impl BoardState {
         (self.is_overtaken, self.is_unsure) = (false, false);
         if !is_early {
             self.refusals.begin_interval();
+        }
+    }
+
+    /// A turn begins: nothing has been shown by it.
+    pub(crate) fn begin_turn(&mut self) {
+        self.quiet = None;
+        if let Some(guard) = &mut self.guard {
+            guard.seen = None;
         }
     }
 
@@ -232,20 +252,14 @@ impl BoardState {
     ) -> Result<(View, &mut Connection, &mut Refusals, &mut Caution), Error> {
         let complete_at = self.guard.as_ref().and_then(|guard| guard.complete_at);
         let look = Look::begin(self.open_unchecked(tick)?)?;
-        let version = look.schema_version()?;
-        if complete_at != Some(version) {
-            let lacks = look.drift()?;
-            if !lacks.is_empty() {
-                return Err(Error::drift(&lacks));
-            }
-        }
         let seen = look.data_version()?;
-        let view = look.view();
+        let found = whole(look, complete_at);
+        let guard = self.guard.as_mut().expect("opened above");
+        guard.seen = Some(seen);
+        let (version, view) = found?;
         self.was_seen = true;
         let wal = file_id(FileState::of(self.files.wal()));
-        let guard = self.guard.as_mut().expect("opened above");
         guard.complete_at = Some(version);
-        guard.seen = Some(seen);
         // Known from the first read on, which makes it.
         guard.wal.get_or_insert(wal);
         Ok((view?, &mut guard.db, &mut self.refusals, &mut self.caution))
@@ -286,6 +300,14 @@ impl BoardState {
         self.is_unsure = is_busy;
         self.is_overtaken = matches!(found, Ok(false));
         guard.db.busy_timeout(busy_timeout).and(found).ok()
+    }
+
+    /// Whether what this turn has found wrong is all there is: nobody has committed since it looked, or is about to. One that only keeps
+    /// the lock is not waited for again and again; and of a file that could not be read at all nothing is known.
+    pub(crate) fn has_seen_all(&mut self, tick: &Tick) -> bool {
+        let busy_timeout = tick.config.busy_timeout_ms;
+        self.is_lull(busy_timeout.min(COMMIT), busy_timeout);
+        !self.has_missed()
     }
 
     /// Whether its next turn must not wait for the next pass. After some turns of somebody who only keeps the lock it must.

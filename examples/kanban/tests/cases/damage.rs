@@ -50,6 +50,8 @@ case! {
         // The log tells the file's length to whoever reads it: something is in it.
         case.checkpoint(FAULTY)?;
         case.house.ok(&["--board", FAULTY, "comment", &task, "last"])?;
+        // How long the file is now, it has seen.
+        case.let_ticks_pass(1)?;
         case.expect_damage(FAULTY);
         case.cut(FAULTY)?;
         let line = case.line_before(FAULTY, "board held", case.passes()? + 2)?;

@@ -18,9 +18,13 @@ const PAGE: usize = 4096;
 const STEP: Duration = Duration::from_millis(50);
 
 impl Case {
-    /// The board's content as one file, with nothing left in the log; nobody may write to it meanwhile.
+    /// The board's content as one file, with nothing left in the log, once its workers have ended; nobody else may write to it meanwhile.
     pub(crate) fn content(&self, slug: &str) -> Result<Vec<u8>> {
         self.until("all of the log in the main file", |case| {
+            let running = "SELECT count(*) FROM tasks WHERE status = ?1";
+            if case.query::<i64>(slug, running, "running")? > 0 {
+                return Err("a worker may write".into());
+            }
             let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
             let busy: i64 = case.db(slug)?.query_row(sql, [], |row| row.get(0))?;
             match busy {
@@ -33,13 +37,20 @@ impl Case {
 
     /// Puts this content in the place of the board's file, in one step. There must be nothing in the log.
     ///
-    /// The daemon sees it when it is past doubt: a file that has changed in the step of the clock in which it is looked at counts as
-    /// changed once more, which would be one attempt more, now and then.
+    /// The daemon is not at it, and sees it when it is past doubt: an attempt that began before, or a file that has changed in the
+    /// step of the clock in which it is looked at, would be one attempt more, now and then.
     pub(crate) fn put(&self, slug: &str, content: &[u8]) -> Result {
         let signal = |signal| self.daemon.as_ref().map_or(Ok(()), |it| it.signal(signal));
         let new = self.dir(slug).join("put.new");
         fs::write(&new, content)?;
-        signal(Signal::STOP)?;
+        self.until("the daemon between two turns of it", |case| {
+            signal(Signal::STOP)?;
+            if case.has_turn(slug)? {
+                signal(Signal::CONT)?;
+                return Err("it has one".into());
+            }
+            Ok(())
+        })?;
         fs::rename(new, self.file(slug))?;
         self.until("a file past doubt", |case| {
             let changed = fs::metadata(case.file(slug))?;
@@ -53,6 +64,16 @@ impl Case {
             }
         })?;
         signal(Signal::CONT)
+    }
+
+    /// Whether anybody has its tick lock. The kernel is asked, since opening the file would count as a turn.
+    fn has_turn(&self, slug: &str) -> Result<bool> {
+        let Ok(lock) = fs::metadata(self.file(slug).with_extension("db.dispatch.lock")) else {
+            return Ok(false);
+        };
+        let inode = format!(":{} ", lock.ino());
+        let locks = fs::read_to_string("/proc/locks")?;
+        Ok(locks.lines().any(|line| line.contains(&inode)))
     }
 
     /// Where the page begins on which the tasks begin.

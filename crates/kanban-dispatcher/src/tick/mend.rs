@@ -1,8 +1,10 @@
 //! Mending: the one repair of a drifted schema, and what every repair has to ask first.
 
+use fingerprint_quarantine::FileState;
 use once_per_key_repair::{Permit, Turn};
 
 use super::Tick;
+use super::guard::file_id;
 use super::state::BoardState;
 use crate::board::{self, Drift, RepairKey, drift, init_lock, repair};
 use crate::config::Scope;
@@ -101,7 +103,7 @@ pub(super) fn enter<'t>(
     let key = match tick.config.repair.scope {
         Scope::Drift => RepairKey {
             slug,
-            file: state.file_id(),
+            file: file_id(FileState::of(state.board.db())),
             missing: missing.to_owned(),
         },
         Scope::Board => RepairKey {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use fingerprint_quarantine::{Held, SqliteStamp, SqliteStates};
 
 use super::Tick;
-use super::state::{BoardState, FileId, file_id};
+use super::guard::{FileId, file_id};
+use super::state::BoardState;
 use crate::decide::Decision;
 use crate::report::BoardReport;
 use crate::root::is_name;

@@ -1,0 +1,178 @@
+//! A board's connection, kept open between ticks: for the next turn, and to keep a peer from unlinking the log under another.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fingerprint_quarantine::{FileState, SqliteFiles};
+use rusqlite::Connection;
+
+use super::Tick;
+use super::caution::Caution;
+use super::quiet::COMMIT;
+use super::refusals::Refusals;
+use super::state::BoardState;
+use crate::board::{Look, is_lull, open_existing};
+use crate::error::Error;
+use crate::site::Site;
+use crate::view::View;
+
+/// So many kept connections may keep their statements as well.
+const MANY: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Guard {
+    db: Connection,
+    /// At the time of opening.
+    file: FileId,
+    /// The log; `None` before the first read, which makes it.
+    log: Option<FileId>,
+    /// SQLite's count of what others had committed when the board was last read in this turn.
+    seen: Option<i64>,
+    /// Nothing has been asked of it since it was opened but once.
+    is_fresh: bool,
+    /// The schema's version when it was last found complete.
+    complete_at: Option<i64>,
+}
+
+/// Which file it is, whatever is in it: device and inode, zeros for none.
+pub(super) type FileId = (u64, u64);
+
+pub(super) fn file_id(state: FileState) -> FileId {
+    state.stamp().map_or((0, 0), |file| (file.dev, file.ino))
+}
+
+// ===== impl Guard =====
+
+impl Guard {
+    fn open(files: &SqliteFiles, busy_timeout: Duration) -> Result<Self, Error> {
+        // Before it is opened: a file that is replaced meanwhile is another one at the next look.
+        let file = file_id(FileState::of(files.main()));
+        Ok(Self {
+            db: open_existing(files.main(), busy_timeout)?,
+            file,
+            log: None,
+            seen: None,
+            is_fresh: true,
+            complete_at: None,
+        })
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.seen = None;
+    }
+
+    /// The log that it writes to.
+    pub(super) fn log(&self) -> Option<FileId> {
+        self.log
+    }
+
+    /// Whether it is on the files at the board's paths. A log that was deleted or replaced under us: what we wrote to it, nobody else
+    /// would ever see.
+    fn is_current(&self, files: &SqliteFiles) -> bool {
+        let now = files.states();
+        self.file == file_id(now.main) && self.log.is_none_or(|log| log == file_id(now.wal))
+    }
+
+    fn look(&mut self, files: &SqliteFiles) -> Result<View, Error> {
+        let look = Look::begin(&self.db)?;
+        self.seen = Some(look.data_version()?);
+        let version = look.schema_version()?;
+        if self.complete_at != Some(version) {
+            let lacks = look.drift()?;
+            if !lacks.is_empty() {
+                return Err(Error::drift(&lacks));
+            }
+        }
+        let view = look.view();
+        self.complete_at = Some(version);
+        let log = file_id(FileState::of(files.wal()));
+        self.log.get_or_insert(log);
+        Ok(view?)
+    }
+
+    /// Gives its pages back, up to 2 MiB, which the next write by anybody else makes worthless; the system's cache has them anyway.
+    /// After its first turn also what it has prepared, half of the rest, unless it `keeps_statements`: a board that has a second one
+    /// has changed, and may again.
+    fn give_back(&mut self, keeps_statements: bool) {
+        if std::mem::take(&mut self.is_fresh) && !keeps_statements {
+            self.db.flush_prepared_statement_cache();
+        }
+        let _ = self.db.release_memory();
+    }
+}
+
+// ===== impl BoardState =====
+
+impl BoardState {
+    /// What is on the board, and its connection, opened if need be, on a file whose schema is complete. All in one read transaction.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Drift`](crate::ErrorKind::Drift) when the schema lacks something, and
+    /// [`ErrorKind::Newer`](crate::ErrorKind::Newer) when it is of a later version.
+    pub(super) fn look(
+        &mut self,
+        tick: &Tick,
+    ) -> Result<(View, &mut Connection, &mut Refusals, &mut Caution), Error> {
+        self.open_unchecked(tick)?;
+        let guard = self.guard.as_mut().expect("just opened");
+        let view = guard.look(&self.files)?;
+        self.was_seen = true;
+        Ok((view, &mut guard.db, &mut self.refusals, &mut self.caution))
+    }
+
+    /// The board's connection, whatever the file's schema.
+    pub(super) fn open_unchecked(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
+        let is_other = |guard: &Guard| !guard.is_current(&self.files);
+        if self.guard.as_deref().is_some_and(is_other) {
+            tracing::info!(board = %self.board.slug(), "board files were replaced: opened anew");
+            self.close(&tick.site);
+        }
+        if self.guard.is_none() {
+            let guard = Guard::open(&self.files, tick.config.busy_timeout_ms)?;
+            tick.site.guards.fetch_add(1, Ordering::Relaxed);
+            self.guard = Some(Box::new(guard));
+        }
+        Ok(&mut self.guard.as_mut().expect("just opened").db)
+    }
+
+    /// Whether nobody has committed since the board was read; `None` if that cannot be told within `wait`.
+    pub(super) fn is_lull(&mut self, wait: Duration, busy_timeout: Duration) -> Option<bool> {
+        let guard = self.guard.as_mut()?;
+        let found = is_lull(&mut guard.db, guard.seen?, wait);
+        self.missed.note(&found);
+        guard.db.busy_timeout(busy_timeout).and(found).ok()
+    }
+
+    /// Whether what this turn has found wrong is all there is: nobody has committed since it looked, or is about to. One that only keeps
+    /// the lock is not waited for again and again; and of a file that could not be read at all nothing is known.
+    pub(super) fn has_seen_all(&mut self, tick: &Tick) -> bool {
+        let busy_timeout = tick.config.busy_timeout_ms;
+        self.is_lull(busy_timeout.min(COMMIT), busy_timeout);
+        !self.has_missed()
+    }
+
+    pub(crate) fn close(&mut self, site: &Site) {
+        if self.guard.take().is_some() {
+            site.guards.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Closes the connection if there are more than the settings allow. Among many, one that is kept gives back what it can.
+    pub(super) fn close_surplus(&mut self, tick: &Tick, is_expected: bool) {
+        let most = tick.site.guards_max(&tick.config);
+        // Counted and given up in one step: lanes that look at the same moment must not both give way for one too many.
+        let give_up = |open: usize| (open > most).then(|| open - 1);
+        let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.guard.is_some() && tick.site.guards.fetch_update(set, get, give_up).is_ok() {
+            self.guard = None;
+        } else if let Some(guard) = &mut self.guard {
+            let open = tick.site.guards.load(Ordering::Relaxed);
+            guard.give_back(is_expected || open <= MANY);
+        }
+    }
+
+    /// Whether its connection is kept open between ticks.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.guard.is_some()
+    }
+}

@@ -214,6 +214,4 @@ impl Decision {
 }
 
 #[cfg(test)]
-mod rules_tests;
-#[cfg(test)]
 mod tests;

@@ -92,7 +92,7 @@ pub struct SqliteStates {
     pub main: FileState,
     /// The write-ahead log, also if it is empty.
     pub wal: FileState,
-    now: SystemTime,
+    log: Option<WalStamp>,
 }
 
 // ===== impl SqliteStates =====
@@ -100,16 +100,17 @@ pub struct SqliteStates {
 impl SqliteStates {
     /// What of them tells whether the content has changed.
     #[must_use]
-    pub fn stamp(&self) -> SqliteStamp {
+    pub const fn stamp(&self) -> SqliteStamp {
         SqliteStamp {
             main: self.main,
-            wal: WalStamp::new(self.wal, self.now),
+            wal: self.log,
         }
     }
 
     fn new(files: &SqliteFiles, now: SystemTime, look: impl Fn(&Path) -> FileState) -> Self {
         let (main, wal) = (look(&files.main), look(&files.wal));
-        Self { main, wal, now }
+        let log = WalStamp::new(wal, now);
+        Self { main, wal, log }
     }
 }
 

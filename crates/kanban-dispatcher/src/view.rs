@@ -114,7 +114,8 @@ pub struct BadRow {
 /// One board at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
-    /// Every task in todo, ready, running, blocked or review.
+    /// Every task in todo, ready, running, blocked or review. Of one in todo or blocked that has an open parent, nothing else decides
+    /// anything, and nothing else is read.
     pub tasks: Vec<Task>,
     /// Rows that could not be read.
     pub bad_rows: Vec<BadRow>,

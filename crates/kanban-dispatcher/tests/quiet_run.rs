@@ -103,6 +103,23 @@ fn fleet() -> Result<Fleet> {
 }
 
 #[test]
+fn damage_that_is_looked_for_at_once_is_judged_by_the_next_pass() -> Result {
+    let fleet = fleet()?;
+    let daemon = Daemon::start(&fleet, |_| ())?;
+    fleet.lengthen("alpha")?;
+    fleet.grow_old("alpha")?;
+    daemon.pass()?;
+    daemon.move_on(APART);
+    // The kernel's word of it gives the board a turn while the file is young.
+    fleet.cut("alpha")?;
+    for _ in 0..3 {
+        daemon.pass()?;
+    }
+    assert_eq!(fleet.status("alpha")?.class.as_deref(), Some("corrupt"));
+    Ok(())
+}
+
+#[test]
 fn what_another_program_writes_gives_a_turn_at_once_and_a_burst_does_not_give_many() -> Result {
     let fleet = fleet()?;
     let daemon = Daemon::start(&fleet, |_| ())?;

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -71,6 +72,15 @@ fn a_change_is_not_overlooked_when_another_board_goes_away_in_the_same_pass() ->
     assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
     assert!(report.board(&fleet.slug("beta")).is_none());
     Ok(())
+}
+
+/// Says when it goes that it is over.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Another program in the middle of a commit: what it has written is in the log, and in nobody's index of it.
@@ -166,6 +176,67 @@ fn a_mend_that_is_in_the_log_and_not_yet_seen_is_not_held_against_the_board() ->
     writer.go_on()?;
     let report = dispatcher.tick();
     assert_eq!(fleet.part(&report, "alpha")?.started, ids);
+    Ok(())
+}
+
+#[test]
+fn a_board_that_others_write_to_all_the_time_is_told_and_held_all_the_same() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 1)?;
+    let db = fleet.connect("alpha")?;
+    db.execute_batch("ALTER TABLE tasks DROP COLUMN body")?;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (is_over, over) = (&is_over, Over(&is_over));
+        scope.spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = db.execute_batch("UPDATE tasks SET priority = priority + 1");
+            }
+        });
+        let _over = over;
+        let mut dispatcher = fleet.dispatcher();
+        let mut outcomes = Vec::new();
+        for _ in 0..40 {
+            let report = dispatcher.tick();
+            let part = fleet.part(&report, "alpha")?;
+            assert!(part.failure.is_some(), "{part:?}");
+            outcomes.push(part.outcome);
+            fleet.advance(60);
+        }
+        assert!(outcomes.contains(&Outcome::Held), "{outcomes:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_log_that_a_reader_takes_along_is_missed_only_by_a_board_with_a_connection() -> Result {
+    let fleet = Fleet::new()?;
+    let boards = ["alpha", "beta"];
+    for board in boards {
+        fleet.ready(board, 0)?;
+    }
+    let mut dispatcher = fleet
+        .builder(|config| {
+            config.guard_connections_max = 1;
+            config.watch = false;
+        })
+        .build();
+    settle(&fleet, &mut dispatcher, &boards)?;
+    // The one connection is this board's, and then the other one's.
+    for board in boards {
+        fleet.sql(
+            board,
+            "UPDATE tasks SET priority = 1; PRAGMA wal_checkpoint(TRUNCATE)",
+        )?;
+        settle(&fleet, &mut dispatcher, &boards)?;
+    }
+    fleet.sql("alpha", "SELECT count(*) FROM tasks")?;
+    assert!(
+        !fleet.db("alpha")?.with_extension("db-wal").exists(),
+        "its reader was the last"
+    );
+    let report = dispatcher.tick();
+    assert!(fleet.part(&report, "alpha").is_err(), "nothing has changed");
     Ok(())
 }
 

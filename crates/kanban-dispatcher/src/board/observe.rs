@@ -150,6 +150,16 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
             status: None,
         }));
     };
+    let has_open_parent = row.get(at::HAS_OPEN_PARENT)?;
+    if has_open_parent && matches!(status, Status::Todo | Status::Blocked) {
+        // Nothing else of it matters before they are done, and there may be many of them.
+        return Ok(Task {
+            id,
+            status,
+            has_open_parent,
+            ..Task::default()
+        });
+    }
     let field = Fields {
         row,
         id: &id,
@@ -181,7 +191,7 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
         workspace_kind: field
             .text(at::WORKSPACE_KIND)?
             .unwrap_or_else(|| "scratch".to_owned()),
-        has_open_parent: row.get(at::HAS_OPEN_PARENT)?,
+        has_open_parent,
         is_sticky: false,
         rate_limited_at: None,
         violations: 0,

@@ -14,19 +14,19 @@ use crate::words::{is_refusal, names_pull_request};
 /// How far back a streak of attempts is looked for.
 const STREAK_MAX: usize = 50;
 
-/// Fills in the pasts of tasks that may start in this tick, of those that may end, and of the blocked.
-///
-/// Each kind of past is read for all tasks by one statement: asking task by task cost more than what was found.
-pub(super) fn read(db: &Connection, tasks: &mut [Task]) -> Result<()> {
-    let places: Places = tasks.iter().map(|task| &*task.id).zip(0..).collect();
-    let mut words = words(db, &places)?;
-    let mut ends = ends(db, &places)?;
-    let requests = pull_requests(db, &places)?;
+/// Where it matters for fewer than one of so many tasks, they are asked about one by one.
+const FEW: usize = 4;
 
+/// Fills in the pasts of tasks that may start in this tick, of those that may end, and of the blocked.
+pub(super) fn read(db: &Connection, tasks: &mut [Task]) -> Result<()> {
+    let mut words = gather(db, tasks, is_blocked, &WORDS, word)?;
     words.sort_by_key(|(task, word)| (*task, Reverse(word.event)));
     for words in words.chunk_by(|a, b| a.0 == b.0) {
         blocks(&mut tasks[words[0].0], words);
     }
+    // Those that wait whatever their past is need none; now it is known which of the blocked do.
+    let mut ends = gather(db, tasks, may_move, &ENDS, end)?;
+    let requests = gather(db, tasks, may_move, &PULL_REQUESTS, pull_request)?;
     ends.sort_by_key(|(task, end)| (*task, Reverse(end.run)));
     for ends in ends.chunk_by(|a, b| a.0 == b.0) {
         attempts(db, &mut tasks[ends[0].0], ends)?;
@@ -35,27 +35,71 @@ pub(super) fn read(db: &Connection, tasks: &mut [Task]) -> Result<()> {
         let newest = &mut tasks[task].past.pull_request_at;
         *newest = (*newest).max(Some(at));
     }
-    let is_read = |task: &&mut Task| task.status != Status::Review && may_be_guarded(task);
-    for task in tasks.iter_mut().filter(is_read) {
-        task.past.told = told(db, &task.id)?;
+    for task in tasks.iter_mut().filter(|task| may_move(task)) {
+        if may_be_guarded(task) {
+            task.past.told = told(db, &task.id)?;
+        }
     }
     Ok(())
 }
 
-/// Where in the view a task is, by its id.
-type Places<'a> = HashMap<&'a str, usize>;
+/// Blocked, and by nothing that is known yet.
+fn is_blocked(task: &Task) -> bool {
+    task.status == Status::Blocked && !task.has_open_parent
+}
 
-/// What a statement finds, each with its task's place in the view. The statement's first column is the task's id, and its rows come
-/// task by task.
+/// Whether this tick may do something with it, as far as its past has a say in that.
+fn may_move(task: &Task) -> bool {
+    match task.status {
+        Status::Todo => !task.has_open_parent,
+        Status::Blocked => is_blocked(task) && !task.is_sticky,
+        Status::Ready | Status::Running => true,
+        Status::Review => false,
+    }
+}
+
+/// What is asked of the pasts of many tasks, or of one; the first column is the task's id, and the rows come task by task.
+struct Question {
+    all: &'static str,
+    one: &'static str,
+}
+
+macro_rules! question {
+    ($select:literal, of $of:literal, where $which:literal) => {
+        Question {
+            all: concat!($select, " WHERE ", $of, " AND ", $which),
+            one: concat!($select, " WHERE t.id = ?1 AND ", $which),
+        }
+    };
+}
+
+/// What is found of the tasks that `matter`, each with its task's place in the view.
 fn gather<T>(
     db: &Connection,
-    sql: &str,
-    places: &Places<'_>,
+    tasks: &[Task],
+    matters: impl Fn(&Task) -> bool,
+    question: &Question,
     read: impl Fn(&Row<'_>) -> Result<Option<T>>,
 ) -> Result<Vec<(usize, T)>> {
-    let mut statement = db.prepare_cached(sql)?;
+    let mut found = Vec::new();
+    let those = || tasks.iter().zip(0..).filter(|(task, _)| matters(task));
+    if those().count() < tasks.len() / FEW {
+        let mut statement = db.prepare_cached(question.one)?;
+        for (task, place) in those() {
+            let mut rows = statement.query([&*task.id])?;
+            while let Some(row) = rows.next()? {
+                found.extend(read(row)?.map(|it| (place, it)));
+            }
+        }
+        return Ok(found);
+    }
+    let places: HashMap<&str, usize> = those().map(|(task, place)| (&*task.id, place)).collect();
+    if places.is_empty() {
+        return Ok(found);
+    }
+    let mut statement = db.prepare_cached(question.all)?;
     let mut rows = statement.query([])?;
-    let (mut found, mut last) = (Vec::new(), ("", 0));
+    let mut last = ("", 0);
     while let Some(row) = rows.next()? {
         let id = match row.get_ref(0)? {
             ValueRef::Text(id) => str::from_utf8(id).ok().map(Cow::from),
@@ -83,24 +127,25 @@ struct End {
     is_infrastructure: bool,
 }
 
-/// The ends of all attempts at unfinished tasks; the index on attempts is asked task by task.
-fn ends(db: &Connection, places: &Places<'_>) -> Result<Vec<(usize, End)>> {
-    // Of a kind are only crashes: no other end's texts are looked through.
-    let sql = "SELECT t.id, r.id, r.outcome, r.ended_at, r.outcome IS 'crashed' AND ( \
-         COALESCE(r.metadata, '') LIKE '%\"protocol_violation\": true%' \
-         OR COALESCE(r.error, '') LIKE '%protocol violation%'), \
-         r.outcome IS 'crashed' AND COALESCE(r.metadata, '') LIKE '%\"infrastructure\": true%' \
-         FROM tasks t CROSS JOIN task_runs r ON r.task_id = t.id \
-         WHERE t.status IN ('todo', 'ready', 'running', 'blocked') AND r.ended_at IS NOT NULL";
-    gather(db, sql, places, |row| {
-        Ok(Some(End {
-            run: row.get(1)?,
-            outcome: text(row, 2)?.unwrap_or_default(),
-            at: time(row, 3)?,
-            is_violation: row.get(4)?,
-            is_infrastructure: row.get(5)?,
-        }))
-    })
+/// The ends of attempts. Of a kind are only crashes: no other end's texts are looked through.
+const ENDS: Question = question!(
+    "SELECT t.id, r.id, r.outcome, r.ended_at, r.outcome IS 'crashed' AND ( \
+     COALESCE(r.metadata, '') LIKE '%\"protocol_violation\": true%' \
+     OR COALESCE(r.error, '') LIKE '%protocol violation%'), \
+     r.outcome IS 'crashed' AND COALESCE(r.metadata, '') LIKE '%\"infrastructure\": true%' \
+     FROM tasks t CROSS JOIN task_runs r ON r.task_id = t.id",
+    of "t.status IN ('todo', 'ready', 'running', 'blocked')",
+    where "r.ended_at IS NOT NULL"
+);
+
+fn end(row: &Row<'_>) -> Result<Option<End>> {
+    Ok(Some(End {
+        run: row.get(1)?,
+        outcome: text(row, 2)?.unwrap_or_default(),
+        at: time(row, 3)?,
+        is_violation: row.get(4)?,
+        is_infrastructure: row.get(5)?,
+    }))
 }
 
 /// One task's, the newest first.
@@ -138,14 +183,17 @@ fn is_wanted_again(db: &Connection, task: &str, at: i64) -> Result<bool> {
     .query_row((task, at), |row| row.get(0))
 }
 
-/// When which comments on unfinished tasks named a pull request.
-fn pull_requests(db: &Connection, places: &Places<'_>) -> Result<Vec<(usize, i64)>> {
-    let sql = "SELECT t.id, c.body, c.created_at FROM tasks t CROSS JOIN task_comments c ON c.task_id = t.id \
-         WHERE t.status IN ('todo', 'ready', 'running', 'blocked') AND c.body LIKE '%github.com/%/pull/%'";
-    gather(db, sql, places, |row| {
-        let names_one = text(row, 1)?.is_some_and(|body| names_pull_request(&body));
-        Ok(time(row, 2)?.filter(|_| names_one))
-    })
+/// Comments that may name a pull request.
+const PULL_REQUESTS: Question = question!(
+    "SELECT t.id, c.body, c.created_at FROM tasks t CROSS JOIN task_comments c ON c.task_id = t.id",
+    of "t.status IN ('todo', 'ready', 'running', 'blocked')",
+    where "c.body LIKE '%github.com/%/pull/%'"
+);
+
+/// When one was named.
+fn pull_request(row: &Row<'_>) -> Result<Option<i64>> {
+    let names_one = text(row, 1)?.is_some_and(|body| names_pull_request(&body));
+    Ok(time(row, 2)?.filter(|_| names_one))
 }
 
 /// What was said of a blocked task: that it was blocked, unblocked, given up or completed.
@@ -155,16 +203,18 @@ struct Word {
     at: Option<i64>,
 }
 
-fn words(db: &Connection, places: &Places<'_>) -> Result<Vec<(usize, Word)>> {
-    let sql = "SELECT t.id, e.id, e.kind, e.created_at FROM tasks t CROSS JOIN task_events e ON e.task_id = t.id \
-         WHERE t.status = 'blocked' AND e.kind IN ('blocked', 'unblocked', 'gave_up', 'completed')";
-    gather(db, sql, places, |row| {
-        Ok(Some(Word {
-            event: number(row, 1)?,
-            kind: text(row, 2)?.unwrap_or_default(),
-            at: time(row, 3)?,
-        }))
-    })
+const WORDS: Question = question!(
+    "SELECT t.id, e.id, e.kind, e.created_at FROM tasks t CROSS JOIN task_events e ON e.task_id = t.id",
+    of "t.status = 'blocked'",
+    where "e.kind IN ('blocked', 'unblocked', 'gave_up', 'completed')"
+);
+
+fn word(row: &Row<'_>) -> Result<Option<Word>> {
+    Ok(Some(Word {
+        event: number(row, 1)?,
+        kind: text(row, 2)?.unwrap_or_default(),
+        at: time(row, 3)?,
+    }))
 }
 
 /// Whether a person blocked it (the newest of its block and unblock events is a block), and how often it was given up since. The newest

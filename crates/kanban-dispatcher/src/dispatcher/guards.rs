@@ -46,6 +46,7 @@ impl Dispatcher {
                 continue;
             }
             state.close(&self.site);
+            self.roster.forget_log(&slug);
             surplus -= 1;
             self.noted.push(slug);
         }

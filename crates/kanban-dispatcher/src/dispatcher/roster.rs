@@ -249,6 +249,13 @@ impl Roster {
         self.seats.len()
     }
 
+    /// A board's connection is closed: which log it has is its own affair now.
+    pub(super) fn forget_log(&mut self, slug: &Slug) {
+        if let Some(place) = self.place(slug) {
+            self.seats[place].forget_log();
+        }
+    }
+
     /// Something has happened that concerns this board.
     pub(super) fn wake(&mut self, slug: &Slug) {
         if let Some(place) = self.place(slug) {

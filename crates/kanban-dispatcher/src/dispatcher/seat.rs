@@ -105,6 +105,12 @@ impl Seat {
         self.quiet = None;
     }
 
+    pub(super) fn forget_log(&mut self) {
+        if let Some(quiet) = &mut self.quiet {
+            quiet.forget_log();
+        }
+    }
+
     /// Finds its files anew; `dir` is the boards' directory if that is open.
     pub(super) fn find(&mut self, dir: Option<&Path>) {
         self.files = files(&self.board, dir);

@@ -60,10 +60,6 @@ pub(super) fn limit_claims(
     let wanted = claims.len();
     claims.retain(|claim| is_try || !refusals.is_unstarted(&claim.task));
     report.hold_back(HeldReason::Cooldown, wanted - claims.len());
-    let wanted = claims.len();
-    let has_others = claims.iter().any(|claim| !caution.has_died(&claim.task));
-    claims.retain(|claim| !caution.waits(&claim.task, has_others));
-    report.hold_back(HeldReason::Cooldown, wanted - claims.len());
     // Each is tried once before one is tried twice.
     claims.sort_by_key(|claim| caution.has_died(&claim.task));
     let places = match refusals.disk.allows(tick.monotonic) {
@@ -77,6 +73,10 @@ pub(super) fn limit_claims(
     claims.truncate(may_start);
     report.hold_back(HeldReason::HostCap, claims.len().saturating_sub(room));
     claims.truncate(room);
+    let wanted = claims.len();
+    let has_others = claims.iter().any(|claim| !caution.has_died(&claim.task));
+    claims.retain(|claim| !caution.waits(&claim.task, has_others));
+    report.hold_back(HeldReason::Cooldown, wanted - claims.len());
 }
 
 /// The settings of one board's decision.

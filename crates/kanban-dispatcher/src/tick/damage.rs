@@ -126,12 +126,12 @@ impl Tick {
 }
 
 /// Whether this board is to be looked through now: its time has come, and no other board's look has taken this tick's; or its file has
-/// become shorter, which no program does to a board but by rewriting it.
+/// become shorter, which no program does to a board but by rewriting it; or it must be.
 pub(super) fn is_check_due(tick: &Tick, state: &mut BoardState) -> bool {
-    let is_shorter = state.has_shrunk();
+    let is_wanted = std::mem::take(&mut state.must_check) || state.has_shrunk();
     let interval = tick.config.check.interval_seconds;
     if interval.is_zero() {
-        return is_shorter;
+        return is_wanted;
     }
     let spread = interval.mul_f64(share(state.board.slug().as_str()));
     let first = tick.monotonic.saturating_add(spread);
@@ -140,10 +140,10 @@ pub(super) fn is_check_due(tick: &Tick, state: &mut BoardState) -> bool {
     let next = next.min(tick.monotonic.saturating_add(interval));
     state.next_check = Some(next);
     let is_its_time = next <= tick.monotonic && tick.takes_check();
-    if is_its_time || is_shorter {
+    if is_its_time || is_wanted {
         state.next_check = Some(tick.monotonic.saturating_add(interval));
     }
-    is_its_time || is_shorter
+    is_its_time || is_wanted
 }
 
 /// Looks through the board's file.

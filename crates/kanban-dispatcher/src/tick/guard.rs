@@ -8,7 +8,6 @@ use rusqlite::Connection;
 
 use super::Tick;
 use super::caution::Caution;
-use super::quiet::COMMIT;
 use super::refusals::Refusals;
 use super::state::BoardState;
 use crate::board::{Look, is_lull, open_existing};
@@ -115,9 +114,10 @@ impl BoardState {
     ) -> Result<(View, &mut Connection, &mut Refusals, &mut Caution), Error> {
         self.open_unchecked(tick)?;
         let guard = self.guard.as_mut().expect("just opened");
-        let view = guard.look(&self.files)?;
-        self.was_seen = true;
-        Ok((view, &mut guard.db, &mut self.refusals, &mut self.caution))
+        let view = guard.look(&self.files);
+        // Also if there is no more to be read of it than that.
+        self.was_seen |= guard.complete_at.is_some();
+        Ok((view?, &mut guard.db, &mut self.refusals, &mut self.caution))
     }
 
     /// The board's connection, whatever the file's schema.
@@ -141,14 +141,6 @@ impl BoardState {
         let found = is_lull(&mut guard.db, guard.seen?, wait);
         self.missed.note(&found);
         guard.db.busy_timeout(busy_timeout).and(found).ok()
-    }
-
-    /// Whether what this turn has found wrong is all there is: nobody has committed since it looked, or is about to. One that only keeps
-    /// the lock is not waited for again and again; and of a file that could not be read at all nothing is known.
-    pub(super) fn has_seen_all(&mut self, tick: &Tick) -> bool {
-        let busy_timeout = tick.config.busy_timeout_ms;
-        self.is_lull(busy_timeout.min(COMMIT), busy_timeout);
-        !self.has_missed()
     }
 
     pub(crate) fn close(&mut self, site: &Site) {

@@ -26,7 +26,7 @@ use fingerprint_quarantine::{Admission, Reason};
 use self::claims::limit_claims;
 use self::mend::Mended;
 use self::outcome::{absent, fail, held_report, locked_elsewhere, log_no_worker, log_work};
-use self::quiet::{Quiet, Rest};
+use self::quiet::{COMMIT, Quiet, Rest};
 use self::state::BoardState;
 use self::workers::Scene;
 use crate::board::{apply_while, note_told, prove_writable};
@@ -169,13 +169,16 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     state.locked_since = None;
     if attempt.why() != Reason::New {
         state.caution.returns();
+        // A plain turn may never meet what a look through the file has found.
+        state.must_check |= state.failed_with(Class::Corrupt);
     }
     let mut report = BoardReport::new(&slug, Outcome::Ticked);
+    let is_checked = !stamp.is_empty_file() && damage::is_check_due(tick, state);
     let mut result = if stamp.is_empty_file() {
         // Not even opened: SQLite would delete a log that lies beside it, which may be all that is left.
         state.close(site);
         Err(Error::emptied(state.board.db()))
-    } else if damage::is_check_due(tick, state) {
+    } else if is_checked {
         damage::check(tick, state).and_then(|()| visit(tick, state, &mut report))
     } else {
         visit(tick, state, &mut report)
@@ -187,11 +190,12 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
     if let Err(error) = &result {
         let reaction = resilience::reaction(&resilience::classify(&state.board, error));
         let is_lasting = matches!(reaction, Reaction::Repair | Reaction::Hold);
-        let is_of_now = || tick.is_early && stamp.is_young();
-        if is_lasting && (is_of_now() || !state.has_seen_all(tick)) {
-            // A write of this moment is under way, of which more may follow: the next turn judges what has become of it.
+        if is_lasting && tick.is_early && stamp.is_young() {
+            // Called by a write of this moment, of which more may follow: the next pass judges what has become of it.
             state.close(site);
-            return BoardReport::new(&slug, Outcome::Busy);
+            state.must_check |= is_checked;
+            report.outcome = Outcome::Busy;
+            return report;
         }
         match reaction {
             Reaction::Reopen => {
@@ -214,6 +218,18 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
             Reaction::Leave => {}
         }
     }
+    let mut has_seen_all = true;
+    if matches!(&result, Err(error) if is_hold(state, error)) {
+        // What mends it may be committed and not yet shown, and then no file would change any more.
+        match state.is_lull(
+            tick.config.busy_timeout_ms.min(COMMIT),
+            tick.config.busy_timeout_ms,
+        ) {
+            Some(true) => {}
+            Some(false) => result = visit(tick, state, &mut report),
+            None => has_seen_all = !state.has_missed(),
+        }
+    }
     drop(lock);
     match result {
         Ok(rest) => {
@@ -232,7 +248,8 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
                 // Opened when it could not be written, and so for good: the next turn opens it anew.
                 state.close(site);
             }
-            let held = is_hold(state, &error).then(|| {
+            let is_hold = has_seen_all && is_hold(state, &error);
+            let held = is_hold.then(|| {
                 state.close(site);
                 let hold = resilience::hold(&tick.config.quarantine);
                 attempt.failed_leaving(&state.left(before), &hold)

@@ -23,7 +23,7 @@ pub(super) const COMMIT: Duration = Duration::from_millis(100);
 pub(crate) struct Quiet {
     /// The files before and after that turn.
     stamp: SqliteStamp,
-    /// The log that its kept connection writes to.
+    /// The log that its connection writes to, while one is kept.
     log: Option<FileId>,
     /// When time gives it something to do (unix seconds).
     due: Option<i64>,
@@ -130,6 +130,10 @@ impl Quiet {
     pub(crate) fn confirmed(self, log: Option<FileId>, after: SqliteStates) -> Option<Self> {
         let quiet = Self { log, ..self };
         (quiet.is_unchanged(after) && !after.stamp().is_young()).then_some(quiet)
+    }
+
+    pub(crate) fn forget_log(&mut self) {
+        self.log = None;
     }
 
     /// Whether time has changed nothing.

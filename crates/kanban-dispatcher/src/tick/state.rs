@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use error_classify::Class;
 use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
 
 use super::Tick;
@@ -37,6 +38,8 @@ pub(crate) struct BoardState {
     pub(crate) evidence: Option<(String, Copy)>,
     /// When the whole file is to be looked through next (monotonic).
     pub(crate) next_check: Option<Duration>,
+    /// It is to be looked through at its next turn: what was found there has not been judged, or has been and may be met by nothing else.
+    pub(super) must_check: bool,
     /// What another program does that endangers its content.
     pub(crate) risk: Option<String>,
     /// Places for new workers in the turn under way.
@@ -84,6 +87,7 @@ impl BoardState {
             caution: Caution::default(),
             evidence: None,
             next_check: None,
+            must_check: false,
             risk: None,
             room: 0,
             waits: 0,
@@ -205,6 +209,12 @@ impl BoardState {
         self.waits = waits.copied().unwrap_or_default();
         self.failure = None;
         self.since = None;
+    }
+
+    /// Whether its last turn failed, and with this.
+    pub(super) fn failed_with(&self, class: Class) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|failure| failure.class == class)
     }
 
     pub(crate) fn failed(&mut self, now: i64, failure: BoardFailure) {

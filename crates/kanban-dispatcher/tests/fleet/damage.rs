@@ -161,6 +161,68 @@ fn damage_in_the_middle_of_a_file_is_confirmed_and_told_once() -> Result {
 }
 
 #[test]
+fn damage_that_only_a_look_through_the_file_meets_is_held_for_as_long_as_it_is_there() -> Result {
+    for is_young in [true, false] {
+        let fleet = Fleet::new()?;
+        fleet.ready("alpha", 0)?;
+        let keep = fleet.connect("alpha")?;
+        keep.execute_batch("SELECT count(*) FROM tasks")?;
+        fleet.lengthen("alpha")?;
+        let mut dispatcher = fleet.dispatcher();
+        for _ in 0..3 {
+            fleet.grow_old("alpha")?;
+            dispatcher.tick();
+        }
+        fleet.cut("alpha")?;
+        if !is_young {
+            fleet.grow_old("alpha")?;
+        }
+        // By its age, and by its timer, it is tried again and again.
+        for _ in 0..6 {
+            let report = dispatcher.tick();
+            assert_eq!(fleet.part(&report, "alpha")?.outcome, Outcome::Held);
+            fleet.grow_old("alpha")?;
+            fleet.advance(400);
+        }
+        drop(keep);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_board_of_which_only_the_schema_could_be_read_was_there() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 1)?;
+    let db = fleet.db("alpha")?;
+    let (tasks, other) = (fleet.connect("alpha")?, db.with_extension("other"));
+    let page: i64 = value(
+        &tasks,
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'tasks'",
+    )?;
+    tasks.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    drop(tasks);
+    let mut content = bytes(&db)?;
+    let at = usize::try_from(page - 1)? * 4096;
+    content[at..at + 4096].fill(0xff);
+    fs::write(&other, content)?;
+    fs::rename(&other, &db)?;
+    let mut dispatcher = fleet.dispatcher();
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.outcome, Outcome::Held);
+    for ending in ["db", "db-wal", "db-shm"] {
+        let _ = fs::remove_file(db.with_extension(ending));
+    }
+    let report = dispatcher.tick();
+    let part = fleet.part(&report, "alpha")?;
+    let reason = part.failure.as_ref().map(|failure| &*failure.reason);
+    assert!(
+        reason.is_some_and(|reason| reason.contains("was there before")),
+        "{part:?}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_removed_board_takes_its_workers_and_its_state_along_and_a_new_one_starts_clean() -> Result {
     let fleet = Fleet::new()?;
     fleet.ready("alpha", 1)?;

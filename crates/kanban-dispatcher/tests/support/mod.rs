@@ -135,6 +135,28 @@ impl Fleet {
         until("the files are old", || Ok(!SqliteStamp::of(&db).is_young()))
     }
 
+    /// Pages that no turn reads, to be cut off: only a look through the whole file meets that. The log, which somebody keeps open, says
+    /// how long the file is.
+    pub fn lengthen(&self, name: &str) -> Result {
+        self.sql(
+            name,
+            "CREATE TABLE other (x); INSERT INTO other VALUES (zeroblob(400000)); PRAGMA wal_checkpoint(TRUNCATE); \
+             INSERT INTO other VALUES (1)",
+        )
+    }
+
+    /// Cuts them off. Another process does it, so that no descriptor of ours is closed.
+    pub fn cut(&self, name: &str) -> Result {
+        let db = self.db(name)?;
+        let len = db.metadata()?.len() - 20 * 4096;
+        let mut truncate = Command::new("truncate");
+        let done = truncate.arg("-s").arg(len.to_string()).arg(&db).status()?;
+        match done.success() {
+            true => Ok(()),
+            false => Err(format!("truncate: {done}").into()),
+        }
+    }
+
     // ----- dispatcher -----
 
     /// Settings under which every assignee can be served and workers do nothing for a long time.

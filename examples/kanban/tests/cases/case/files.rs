@@ -9,13 +9,22 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
-use super::{Case, Result};
+use super::{Case, Daemon, Result};
 
 /// As SQLite makes them, and as the format has them.
 const PAGE: usize = 4096;
 
 /// Longer than a step of any file system's clock here.
 const STEP: Duration = Duration::from_millis(50);
+
+/// A daemon that stands still until this is dropped.
+struct Stopped<'a>(&'a Daemon);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.signal(Signal::CONT);
+    }
+}
 
 impl Case {
     /// The board's content as one file, with nothing left in the log, once its workers have ended; nobody else may write to it meanwhile.
@@ -40,17 +49,9 @@ impl Case {
     /// The daemon is not at it, and sees it when it is past doubt: an attempt that began before, or a file that has changed in the
     /// step of the clock in which it is looked at, would be one attempt more, now and then.
     pub(crate) fn put(&self, slug: &str, content: &[u8]) -> Result {
-        let signal = |signal| self.daemon.as_ref().map_or(Ok(()), |it| it.signal(signal));
         let new = self.dir(slug).join("put.new");
         fs::write(&new, content)?;
-        self.until("the daemon between two turns of it", |case| {
-            signal(Signal::STOP)?;
-            if case.has_turn(slug)? {
-                signal(Signal::CONT)?;
-                return Err("it has one".into());
-            }
-            Ok(())
-        })?;
+        let _stopped = self.stop_between_turns(slug)?;
         fs::rename(new, self.file(slug))?;
         self.until("a file past doubt", |case| {
             let changed = fs::metadata(case.file(slug))?;
@@ -62,8 +63,32 @@ impl Case {
                 Ok(age) if age > STEP => Ok(()),
                 age => Err(format!("{age:?}").into()),
             }
-        })?;
-        signal(Signal::CONT)
+        })
+    }
+
+    /// Stops the daemon, if there is one, at a moment when this board has no turn.
+    fn stop_between_turns(&self, slug: &str) -> Result<Option<Stopped<'_>>> {
+        let Some(daemon) = &self.daemon else {
+            return Ok(None);
+        };
+        self.until("the daemon between two turns of it", |case| {
+            daemon.signal(Signal::STOP)?;
+            let stopped = Stopped(daemon);
+            case.until("a daemon that stands", |_| {
+                let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid()))?;
+                match stat
+                    .rsplit_once(") ")
+                    .is_some_and(|(_, rest)| rest.starts_with('T'))
+                {
+                    true => Ok(()),
+                    false => Err(stat.into()),
+                }
+            })?;
+            match case.has_turn(slug)? {
+                false => Ok(Some(stopped)),
+                true => Err("it has one".into()),
+            }
+        })
     }
 
     /// Whether anybody has its tick lock. The kernel is asked, since opening the file would count as a turn.

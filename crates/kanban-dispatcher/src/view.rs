@@ -114,8 +114,8 @@ pub struct BadRow {
 /// One board at one moment.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct View {
-    /// Every task in todo, ready, running, blocked or review. Of one in todo or blocked that has an open parent, nothing else decides
-    /// anything, and nothing else is read.
+    /// Tasks in todo, ready, running, blocked or review. Those that wait for a parent or for whoever blocked them may be missing: nothing is
+    /// decided about them.
     pub tasks: Vec<Task>,
     /// Rows that could not be read.
     pub bad_rows: Vec<BadRow>,

@@ -321,6 +321,24 @@ fn a_home_behind_a_link_is_found_when_it_comes() -> Result {
 }
 
 #[test]
+fn an_index_of_the_log_that_is_taken_from_under_a_board_keeps_nobody_apart() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 0)?;
+    let mut dispatcher = fleet.dispatcher();
+    settle(&fleet, &mut dispatcher, &["alpha"])?;
+    fs::remove_file(fleet.db("alpha")?.with_extension("db-shm"))?;
+    // Another process makes an index of its own: in this one all connections share theirs.
+    let db = fleet.db("alpha")?.to_string_lossy().into_owned();
+    let pid = fleet.path().join("pid").to_string_lossy().into_owned();
+    let vars = [("TEST_DB", &*db), ("TEST_PID", &*pid), ("TEST_SQL", TASK)];
+    let (is_well, said) = Role::start("write to a board", &vars)?.finish()?;
+    assert!(is_well, "{said}");
+    let report = dispatcher.tick();
+    assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);
+    Ok(())
+}
+
+#[test]
 fn an_empty_log_that_is_taken_from_under_a_quiet_board_is_missed() -> Result {
     for watch in [true, false] {
         let fleet = Fleet::new()?;

@@ -45,41 +45,87 @@ impl<'a> Look<'a> {
         drift(&self.0)
     }
 
-    /// Every task a tick may have to act on. A row that cannot be read is set aside, not an error.
+    /// The tasks that a tick may act on. A row that cannot be read is set aside, not an error.
     pub(crate) fn view(self) -> Result<View> {
-        let view = read(&self.0)?;
+        let view = read(&self.0, MAY_MOVE)?;
         self.0.commit()?;
         Ok(view)
     }
 }
 
-/// A look at the tasks alone.
+/// A look at all unfinished tasks, also those that wait.
 pub(crate) fn observe(db: &Connection) -> Result<View> {
-    Look::begin(db)?.view()
+    let look = Look::begin(db)?;
+    let view = read(&look.0, UNFINISHED)?;
+    look.0.commit()?;
+    Ok(view)
 }
 
-/// The same inside a transaction of the caller's.
-pub(super) fn read(db: &Connection) -> Result<View> {
+/// The tasks that may move, inside a transaction of the caller's.
+pub(super) fn movable(db: &Connection) -> Result<View> {
+    read(db, MAY_MOVE)
+}
+
+fn read(db: &Connection, sql: &str) -> Result<View> {
     // From the first page of the tasks to the last one, also where no task is unfinished and an index says so: a table that was
     // overwritten is noticed by the turn that the change of its file brings.
     db.prepare_cached("SELECT max(rowid) FROM tasks")?
         .query_row([], |_| Ok(()))?;
-    let mut view = tasks(db)?;
+    let mut view = tasks(db, sql)?;
     past::read(db, &mut view.tasks)?;
     Ok(view)
 }
 
-/// What is read of each task, in the order of [`at`]. A parent that is gone does not hold its child back: its row was deleted, and no
-/// one could ever finish it.
-const TASKS: &str = "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, \
-     t.claim_expires, t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
-     t.current_run_id, t.workspace_kind, t.last_failure_error, t.title, t.skills, r.started_at AS run_started_at, \
-     r.max_runtime_seconds AS run_limit, t.status <> 'review' AND EXISTS (SELECT 1 FROM task_links l \
-     JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id AND p.status NOT IN ('done', 'archived')) \
-     FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id \
-     WHERE t.status IN ('todo', 'ready', 'running', 'blocked', 'review')";
+/// What is read of each task, in the order of [`at`], and whether it has an open parent. A parent that is gone does not hold its child
+/// back: its row was deleted, and no one could ever finish it.
+macro_rules! select {
+    ($has_open_parent:expr, where $which:expr) => {
+        concat!(
+            "SELECT t.id, t.status, t.assignee, t.priority, t.created_at, t.started_at, t.claim_lock, t.claim_expires, \
+             t.worker_pid, t.last_heartbeat_at, t.consecutive_failures, t.max_retries, t.max_runtime_seconds, \
+             t.current_run_id, t.workspace_kind, t.last_failure_error, t.title, t.skills, r.started_at AS run_started_at, \
+             r.max_runtime_seconds AS run_limit, ",
+            $has_open_parent,
+            " FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id WHERE ",
+            $which
+        )
+    };
+}
 
-/// Where [`TASKS`] has what. To ask by name costs more than to read: SQLite compares it with every name before it.
+macro_rules! open_parent {
+    () => {
+        "EXISTS (SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id \
+         AND p.status NOT IN ('done', 'archived'))"
+    };
+}
+
+/// All that are unfinished.
+const UNFINISHED: &str = select!(
+    concat!("t.status <> 'review' AND ", open_parent!()),
+    where "t.status IN ('todo', 'ready', 'running', 'blocked', 'review')"
+);
+
+/// Those of them that a tick may do something with: the others wait for a parent, or for whoever blocked them, as the newest word about
+/// that says. There may be many of these, and to make rows of them took most of a turn.
+const MAY_MOVE: &str = concat!(
+    select!(
+        concat!("t.status <> 'review' AND ", open_parent!()),
+        where "t.status IN ('ready', 'running', 'review')"
+    ),
+    " UNION ALL ",
+    select!("0", where concat!("t.status = 'todo' AND NOT ", open_parent!())),
+    " UNION ALL ",
+    select!(
+        "0",
+        where concat!(
+            "t.status = 'blocked' AND (SELECT e.kind FROM task_events e WHERE e.task_id = t.id \
+             AND e.kind IN ('blocked', 'unblocked') ORDER BY e.id DESC LIMIT 1) IS NOT 'blocked' AND NOT ",
+            open_parent!()
+        )
+    )
+);
+
+/// Where a row has what. To ask by name costs more than to read: SQLite compares it with every name before it.
 mod at {
     pub(super) const ID: usize = 0;
     pub(super) const STATUS: usize = 1;
@@ -104,9 +150,9 @@ mod at {
     pub(super) const HAS_OPEN_PARENT: usize = 20;
 }
 
-fn tasks(db: &Connection) -> Result<View> {
+fn tasks(db: &Connection, sql: &str) -> Result<View> {
     let mut view = View::default();
-    let mut statement = db.prepare_cached(TASKS)?;
+    let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         match task(row) {

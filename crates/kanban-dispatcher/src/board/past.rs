@@ -14,8 +14,8 @@ use crate::words::{is_refusal, names_pull_request};
 /// How far back a streak of attempts is looked for.
 const STREAK_MAX: usize = 50;
 
-/// Where it matters for fewer than one of so many tasks, they are asked about one by one.
-const FEW: usize = 4;
+/// So many tasks are asked about one by one; more by one statement for all that are unfinished.
+const FEW: usize = 64;
 
 /// Fills in the pasts of tasks that may start in this tick, of those that may end, and of the blocked.
 pub(super) fn read(db: &Connection, tasks: &mut [Task]) -> Result<()> {
@@ -83,7 +83,7 @@ fn gather<T>(
 ) -> Result<Vec<(usize, T)>> {
     let mut found = Vec::new();
     let those = || tasks.iter().zip(0..).filter(|(task, _)| matters(task));
-    if those().count() < tasks.len() / FEW {
+    if those().count() <= FEW {
         let mut statement = db.prepare_cached(question.one)?;
         for (task, place) in those() {
             let mut rows = statement.query([&*task.id])?;
@@ -94,9 +94,6 @@ fn gather<T>(
         return Ok(found);
     }
     let places: HashMap<&str, usize> = those().map(|(task, place)| (&*task.id, place)).collect();
-    if places.is_empty() {
-        return Ok(found);
-    }
     let mut statement = db.prepare_cached(question.all)?;
     let mut rows = statement.query([])?;
     let mut last = ("", 0);

@@ -1,5 +1,8 @@
 //! A board's connection, kept open between ticks: for the next turn, and to keep a peer from unlinking the log under another.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -23,8 +26,8 @@ pub(super) struct Guard {
     db: Connection,
     /// At the time of opening.
     file: FileId,
-    /// The log; `None` before the first read, which makes it.
-    log: Option<FileId>,
+    /// The log and its index in shared memory; `None` before the first read, which makes them.
+    sidecars: Option<Sidecars>,
     /// SQLite's count of what others had committed when the board was last read in this turn.
     seen: Option<i64>,
     /// Nothing has been asked of it since it was opened but once.
@@ -40,6 +43,27 @@ pub(super) fn file_id(state: FileState) -> FileId {
     state.stamp().map_or((0, 0), |file| (file.dev, file.ino))
 }
 
+/// What lies beside a database that is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sidecars {
+    log: FileId,
+    index: FileId,
+}
+
+// ===== impl Sidecars =====
+
+impl Sidecars {
+    fn of(files: &SqliteFiles) -> Self {
+        let mut index = files.wal().as_os_str().as_bytes().to_vec();
+        index.truncate(index.len() - b"-wal".len());
+        index.extend_from_slice(b"-shm");
+        Self {
+            log: file_id(FileState::of(files.wal())),
+            index: file_id(FileState::of(Path::new(OsStr::from_bytes(&index)))),
+        }
+    }
+}
+
 // ===== impl Guard =====
 
 impl Guard {
@@ -49,7 +73,7 @@ impl Guard {
         Ok(Self {
             db: open_existing(files.main(), busy_timeout)?,
             file,
-            log: None,
+            sidecars: None,
             seen: None,
             is_fresh: true,
             complete_at: None,
@@ -62,14 +86,16 @@ impl Guard {
 
     /// The log that it writes to.
     pub(super) fn log(&self) -> Option<FileId> {
-        self.log
+        Some(self.sidecars?.log)
     }
 
-    /// Whether it is on the files at the board's paths. A log that was deleted or replaced under us: what we wrote to it, nobody else
-    /// would ever see.
-    fn is_current(&self, files: &SqliteFiles) -> bool {
-        let now = files.states();
-        self.file == file_id(now.main) && self.log.is_none_or(|log| log == file_id(now.wal))
+    /// Whether it is on the files at the board's paths. With a log or an index that was deleted or replaced under us, we and the others
+    /// would not see what either writes, nor each other's locks.
+    pub(super) fn is_current(&self, files: &SqliteFiles) -> bool {
+        self.file == file_id(FileState::of(files.main()))
+            && self
+                .sidecars
+                .is_none_or(|known| known == Sidecars::of(files))
     }
 
     fn look(&mut self, files: &SqliteFiles) -> Result<View, Error> {
@@ -84,8 +110,7 @@ impl Guard {
         }
         let view = look.view();
         self.complete_at = Some(version);
-        let log = file_id(FileState::of(files.wal()));
-        self.log.get_or_insert(log);
+        self.sidecars.get_or_insert_with(|| Sidecars::of(files));
         Ok(view?)
     }
 

@@ -7,7 +7,7 @@ use fingerprint_quarantine::{FileState, SqliteFiles, SqliteStamp};
 
 use super::Tick;
 use super::caution::Caution;
-use super::guard::{FileId, Guard, file_id};
+use super::guard::{FileId, Guard};
 use super::missed::Missed;
 use super::quiet::Quiet;
 use super::refusals::Refusals;
@@ -180,11 +180,10 @@ impl BoardState {
         self.missed.is_any()
     }
 
-    /// Whether the files have changed since the last turn.
+    /// Whether the files have changed since the last turn, or are no longer those that are open.
     pub(crate) fn has_changed(&self) -> bool {
-        let now = self.files.states();
-        let is_other = |log| log != file_id(now.wal);
-        self.settled != Some(ageless(now.stamp())) || self.log().is_some_and(is_other)
+        let is_other = |guard: &Guard| !guard.is_current(&self.files);
+        self.settled != Some(self.ageless()) || self.guard.as_deref().is_some_and(is_other)
     }
 
     /// Whether its database is the same file as after the last turn, and shorter. A plain tick may never meet what is missing.

@@ -84,7 +84,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
     lines.extend(claim_syncs::measure(plan)?);
     let about = "Time on the wall per claim, synchronous FULL on both sides. \"Claimed\": from the start of the tick until the launcher is \
                  asked for the first command, when all claims are committed; of the peer, until its first claim begins, and all its \
-                 claims. \"And refused\": the whole tick where the launcher refuses, so that each failure is written too. \"And \
+                 claims. Their workspaces are there already. \"And refused\": the whole tick where the launcher refuses, so that each failure is written too. \"And \
                  started\": the whole tick, with a process for each. The limit is all claims in one plain transaction, with one sync.";
     Ok(Section {
         title: "Claims",
@@ -166,7 +166,8 @@ fn per_claim(rounds: &[(f64, f64)], ready: usize) -> PerClaim {
     }
 }
 
-/// What makes so many new tasks ready in this round, and removes those of the round before.
+/// What makes so many new tasks ready in this round, and removes those of the round before. Their workspace is there already: how long
+/// one takes to be made is another question.
 pub(super) fn feed(round: usize, ready: usize) -> Vec<String> {
     let removed = [
         ("tasks", "id"),
@@ -174,10 +175,12 @@ pub(super) fn feed(round: usize, ready: usize) -> Vec<String> {
         ("task_events", "task_id"),
     ]
     .map(|(table, column)| format!("DELETE FROM {table} WHERE {column} LIKE 't_new%'"));
+    let workspace = std::env::temp_dir();
+    let workspace = workspace.display();
     let made = (0..ready).map(|n| {
         format!(
-            "INSERT INTO tasks (id, title, assignee, status, created_at) \
-             VALUES ('t_new{round:03}{n:03}', 'task', 'coder', 'ready', 1)"
+            "INSERT INTO tasks (id, title, assignee, status, created_at, workspace_kind, workspace_path) \
+             VALUES ('t_new{round:03}{n:03}', 'task', 'coder', 'ready', 1, 'dir', '{workspace}')"
         )
     });
     removed.into_iter().chain(made).collect()

@@ -110,11 +110,77 @@ fn what_cannot_be_read_is_named_as_the_board_names_it() -> Test {
     ] {
         let tx = db.unchecked_transaction()?;
         tx.execute(&format!("UPDATE {table} SET {column} = x'ff'"), [])?;
-        let view = read(&tx)?;
-        let reasons: Vec<&str> = view.bad_rows.iter().map(|row| &*row.reason).collect();
-        assert_eq!(reasons, [reason]);
+        for sql in [UNFINISHED, MAY_MOVE] {
+            let view = read(&tx, sql)?;
+            let reasons: Vec<&str> = view.bad_rows.iter().map(|row| &*row.reason).collect();
+            assert_eq!(reasons, [reason]);
+        }
         tx.rollback()?;
     }
+    Ok(())
+}
+
+/// One of so many, drawn from this seed.
+fn drawn(seed: &mut u64, below: u32) -> u32 {
+    // The constants of Knuth's MMIX.
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
+    u32::try_from(*seed >> 33).unwrap_or_default() % below
+}
+
+#[test]
+fn what_may_move_is_what_is_unfinished_but_for_those_that_wait() -> Test {
+    let statuses = [
+        "todo", "ready", "running", "blocked", "review", "done", "archived", "triage",
+    ];
+    let kinds = ["blocked", "unblocked", "gave_up", "completed", "claimed"];
+    let mut seen = (0, 0);
+    for mut seed in 0..20 {
+        let (_dir, db) = board()?;
+        for task in 0..30 {
+            let status = statuses[drawn(&mut seed, 8) as usize];
+            db.execute(
+                "INSERT INTO tasks (id, title, status, created_at, consecutive_failures) VALUES (?1, 'work', ?2, 1, ?3)",
+                (format!("t{task}"), status, drawn(&mut seed, 3)),
+            )?;
+        }
+        for _ in 0..15 {
+            // A parent may be gone, and may be the task itself.
+            let (parent, child) = (drawn(&mut seed, 35), drawn(&mut seed, 30));
+            db.execute(
+                "INSERT OR IGNORE INTO task_links VALUES (?1, ?2)",
+                (format!("t{parent}"), format!("t{child}")),
+            )?;
+        }
+        for at in 0..60 {
+            db.execute(
+                "INSERT INTO task_events (task_id, kind, created_at) VALUES (?1, ?2, ?3)",
+                (
+                    format!("t{}", drawn(&mut seed, 30)),
+                    kinds[drawn(&mut seed, 5) as usize],
+                    // Not by the clock: by what came later.
+                    60 - at,
+                ),
+            )?;
+        }
+        let mut all = observe(&db)?.tasks;
+        all.retain(|task| match task.status {
+            Status::Todo => !task.has_open_parent,
+            Status::Blocked => !task.has_open_parent && !task.is_sticky,
+            Status::Ready | Status::Running | Status::Review => true,
+        });
+        let mut those = movable(&db)?.tasks;
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        those.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!(those, all, "seed {seed}");
+        let count = |status| those.iter().filter(|task| task.status == status).count();
+        seen = (
+            seen.0 + count(Status::Todo),
+            seen.1 + count(Status::Blocked),
+        );
+    }
+    assert!(seen.0 > 10 && seen.1 > 10, "{seen:?}");
     Ok(())
 }
 

@@ -120,7 +120,7 @@ fn waits(tx: &Transaction<'_>, id: &str) -> Result<bool> {
 
 /// Lets every task go on whose parents have all ended.
 fn promote(tx: &mut Transaction<'_>, now: i64) -> Result {
-    let promotions = promotions(&observe::read(tx)?, DEFAULT_FAILURE_LIMIT);
+    let promotions = promotions(&observe::movable(tx)?, DEFAULT_FAILURE_LIMIT);
     Ok(apply::promote(tx, &promotions, now)?)
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Result};
 
-use super::event::{self, Payload, current_run};
+use super::event::{self, Payload};
 use super::work::{self, Work};
 use crate::transition::Claim;
 use crate::view::Status;
@@ -19,43 +19,43 @@ pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Wo
         expires,
     } = claim;
     let is_review = *from == Status::Review;
-    let leaked = current_run(db, task)?;
-    let rows = db
+    // The new attempt comes first, so that the task's row is written once.
+    let made = db
         .prepare_cached(
-            "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, \
-             started_at = COALESCE(started_at, ?4), last_heartbeat_at = NULL, worker_pid = NULL \
+            "INSERT INTO task_runs (task_id, profile, step_key, status, claim_lock, claim_expires, max_runtime_seconds, \
+             started_at) SELECT id, assignee, current_step_key, 'running', ?2, ?3, max_runtime_seconds, ?4 FROM tasks \
              WHERE id = ?1 AND status = ?5 AND claim_lock IS NULL AND (?5 = 'review' OR NOT EXISTS ( \
              SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id \
              WHERE l.child_id = ?1 AND p.status NOT IN ('done', 'archived')))",
         )?
         .execute((task, lock, expires, now, from.as_str()))?;
-    if rows != 1 {
+    if made != 1 {
         return Ok(None);
     }
-    if leaked.is_some() {
-        db.prepare_cached(
-            "UPDATE task_runs SET status = 'reclaimed', outcome = 'reclaimed', ended_at = ?2, \
-             summary = COALESCE(summary, 'run left open by an earlier claim'), \
-             claim_lock = NULL, claim_expires = NULL, worker_pid = NULL WHERE id = ?1 AND ended_at IS NULL",
-        )?
-        .execute((leaked, now))?;
-    }
+    let run = db.last_insert_rowid();
     db.prepare_cached(
-        "INSERT INTO task_runs (task_id, profile, step_key, status, claim_lock, claim_expires, max_runtime_seconds, \
-         started_at) SELECT id, assignee, current_step_key, 'running', claim_lock, claim_expires, \
-         max_runtime_seconds, ?2 FROM tasks WHERE id = ?1",
+        "UPDATE task_runs SET status = 'reclaimed', outcome = 'reclaimed', ended_at = ?2, \
+         summary = COALESCE(summary, 'run left open by an earlier claim'), \
+         claim_lock = NULL, claim_expires = NULL, worker_pid = NULL \
+         WHERE id = (SELECT current_run_id FROM tasks WHERE id = ?1) AND ended_at IS NULL",
     )?
     .execute((task, now))?;
-    let run = db.last_insert_rowid();
-    db.prepare_cached("UPDATE tasks SET current_run_id = ?2 WHERE id = ?1")?
-        .execute((task, run))?;
+    let sql = concat!(
+        "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, started_at = COALESCE(started_at, ?4), \
+         last_heartbeat_at = NULL, worker_pid = NULL, current_run_id = ?5 WHERE id = ?1 RETURNING ",
+        work::columns!()
+    );
+    let mut work = db
+        .prepare_cached(sql)?
+        .query_row((task, lock, expires, now, run), |row| {
+            work::of_row(row, task, run, lock)
+        })?;
     let payload = Payload::new()
         .with("lock", lock.as_str())
         .with("expires", *expires)
         .with("run_id", run)
         .with_some("source_status", is_review.then_some(from.as_str()));
     event::append(db, task, "claimed", &payload, Some(run), now)?;
-    let mut work = work::read(db, task, run, lock)?;
     if is_review {
         work.skills = vec![REVIEW_SKILL.to_owned()];
     }

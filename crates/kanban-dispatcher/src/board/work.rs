@@ -1,6 +1,6 @@
 //! A claimed task's work: what a worker needs to know, and the writes around its start.
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Result, Row};
 
 use super::event::{self, Payload};
 use super::txn::Txn;
@@ -51,33 +51,37 @@ pub(crate) struct Started {
     pub(crate) branch: Option<String>,
 }
 
-pub(super) fn read(db: &Connection, task: &str, run: i64, lock: &str) -> Result<Work> {
-    db.prepare_cached(
-        "SELECT title, assignee, tenant, workspace_kind, workspace_path, branch_name, skills, model_override, \
-         goal_mode, goal_max_turns, max_runtime_seconds FROM tasks WHERE id = ?1",
-    )?
-    .query_row([task], |row| {
-        // By place: to ask by name is half of the cost.
-        let text = |column: usize| value::text(row, column);
-        let number = |column: usize| value::number(row, column);
-        let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-        Ok(Work {
-            task: task.to_owned(),
-            run,
-            lock: lock.to_owned(),
-            title: text(0)?.unwrap_or_default(),
-            profile: text(1)?.unwrap_or_default().trim().to_lowercase(),
-            tenant: non_empty(text(2)?),
-            workspace_kind: text(3)?.unwrap_or_else(|| "scratch".to_owned()),
-            // Another path or branch than the one that was meant is worse than none.
-            workspace_path: non_empty(value::exact(row, 4)?),
-            branch: non_empty(value::exact(row, 5)?),
-            skills: skills(text(6)?.as_deref()),
-            model: non_empty(text(7)?),
-            goal_mode: number(8)?.is_some_and(|mode| mode != 0),
-            goal_turns_max: number(9)?,
-            max_runtime: number(10)?,
-        })
+/// The columns of a task that its worker is told of, for [`of_row`].
+macro_rules! columns {
+    () => {
+        "title, assignee, tenant, workspace_kind, workspace_path, branch_name, skills, model_override, goal_mode, \
+         goal_max_turns, max_runtime_seconds"
+    };
+}
+pub(super) use columns;
+
+/// An attempt at a task, whose row has the [`columns`].
+pub(super) fn of_row(row: &Row<'_>, task: &str, run: i64, lock: &str) -> Result<Work> {
+    // By place: to ask by name is half of the cost.
+    let text = |column: usize| value::text(row, column);
+    let number = |column: usize| value::number(row, column);
+    let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    Ok(Work {
+        task: task.to_owned(),
+        run,
+        lock: lock.to_owned(),
+        title: text(0)?.unwrap_or_default(),
+        profile: text(1)?.unwrap_or_default().trim().to_lowercase(),
+        tenant: non_empty(text(2)?),
+        workspace_kind: text(3)?.unwrap_or_else(|| "scratch".to_owned()),
+        // Another path or branch than the one that was meant is worse than none.
+        workspace_path: non_empty(value::exact(row, 4)?),
+        branch: non_empty(value::exact(row, 5)?),
+        skills: skills(text(6)?.as_deref()),
+        model: non_empty(text(7)?),
+        goal_mode: number(8)?.is_some_and(|mode| mode != 0),
+        goal_turns_max: number(9)?,
+        max_runtime: number(10)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Boards with something to start: a tick reads, decides and claims; what a claim costs, without a process and with one.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -100,7 +101,7 @@ struct PerClaim {
     whole: f64,
 }
 
-/// Ours and the peer's.
+/// Ours and the peer's, in turns: the machine is as fast for the one as for the other.
 fn pair(
     plan: &Plan,
     sql: &str,
@@ -108,8 +109,20 @@ fn pair(
     start: Start,
     rounds: usize,
 ) -> Result<(PerClaim, Option<PerClaim>)> {
-    let ours = ours(plan, sql, ready, start, rounds)?;
-    Ok((ours, peer(plan, sql, ready, start, rounds)?))
+    let mut ours = Ours::new(plan, sql, start)?;
+    let mut theirs = match &plan.python {
+        Some(python) => Some(Theirs::new(plan, python, sql, start)?),
+        None => None,
+    };
+    let (mut costs, mut peers) = (Vec::new(), Vec::new());
+    for round in Repeat::new(rounds, Duration::from_secs(16)) {
+        costs.push(ours.round(round, ready)?);
+        if let Some(theirs) = &mut theirs {
+            peers.push(theirs.round(round, ready)?);
+        }
+    }
+    let peers = (!peers.is_empty()).then(|| per_claim(&peers, ready));
+    Ok((per_claim(&costs, ready), peers))
 }
 
 /// A dispatcher, and the first instant at which its launcher was asked; 0 is not yet.
@@ -190,47 +203,64 @@ pub(super) fn write(db: &Connection, sql: &[String]) -> Result {
     Ok(db.execute_batch(&format!("BEGIN; {}; COMMIT", sql.join("; ")))?)
 }
 
-fn ours(plan: &Plan, sql: &str, ready: usize, start: Start, rounds: usize) -> Result<PerClaim> {
-    let fleet = Fleet::new(&plan.place, 1, sql)?;
-    let mut asked = Asked::new(&fleet, start)?;
-    let db = connect(&fleet.boards[0])?;
-    let mut costs = Vec::new();
-    for round in Repeat::new(rounds, Duration::from_secs(8)) {
-        let dispatcher = &mut asked.dispatcher;
+struct Ours {
+    _fleet: Fleet,
+    asked: Asked,
+    db: Connection,
+    start: Start,
+}
+
+impl Ours {
+    fn new(plan: &Plan, sql: &str, start: Start) -> Result<Self> {
+        let fleet = Fleet::new(&plan.place, 1, sql)?;
+        Ok(Self {
+            asked: Asked::new(&fleet, start)?,
+            db: connect(&fleet.boards[0])?,
+            _fleet: fleet,
+            start,
+        })
+    }
+
+    fn round(&mut self, round: usize, ready: usize) -> Result<(f64, f64)> {
+        let dispatcher = &mut self.asked.dispatcher;
         until("the workers have ended", Duration::from_secs(30), || {
             sound(&dispatcher.tick())?;
             Ok(dispatcher.workers_alive() == 0)
         })?;
         sound(&dispatcher.tick())?;
-        write(&db, &feed(round, ready))?;
-        costs.push(asked.tick(ready, start)?);
+        write(&self.db, &feed(round, ready))?;
+        self.asked.tick(ready, self.start)
     }
-    Ok(per_claim(&costs, ready))
 }
 
-fn peer(
-    plan: &Plan,
-    sql: &str,
-    ready: usize,
+struct Theirs {
+    _fleet: Fleet,
+    peer: Peer,
     start: Start,
-    rounds: usize,
-) -> Result<Option<PerClaim>> {
-    let Some(python) = &plan.python else {
-        return Ok(None);
-    };
-    let fleet = Fleet::new(&plan.place, 1, sql)?;
-    let mut peer = Peer::on(python, &fleet, None)?;
-    // The first time it checks the file.
-    peer.claims(&[], false)?;
-    let mut costs = Vec::new();
-    for round in Repeat::new(rounds, Duration::from_secs(8)) {
-        let claims = peer.claims(&feed(round, ready), start == Start::True)?;
+}
+
+impl Theirs {
+    fn new(plan: &Plan, python: &Path, sql: &str, start: Start) -> Result<Self> {
+        let fleet = Fleet::new(&plan.place, 1, sql)?;
+        let mut peer = Peer::on(python, &fleet, None)?;
+        // The first time it checks the file.
+        peer.claims(&[], false)?;
+        Ok(Self {
+            _fleet: fleet,
+            peer,
+            start,
+        })
+    }
+
+    fn round(&mut self, round: usize, ready: usize) -> Result<(f64, f64)> {
+        let claims = self
+            .peer
+            .claims(&feed(round, ready), self.start == Start::True)?;
         if claims.count != ready as u64 {
             return Err(format!("the peer made {} claims and not {ready}", claims.count).into());
         }
-        costs.push((claims.claimed, claims.wall));
+        Ok((claims.claimed, claims.wall))
     }
-    Ok(Some(per_claim(&costs, ready)))
 }
 
 /// All rows of 64 claims in one transaction, by prepared statements.

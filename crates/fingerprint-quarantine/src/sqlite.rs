@@ -73,7 +73,7 @@ impl SqliteStamp {
 ///
 /// ```
 /// use std::time::SystemTime;
-/// use fingerprint_quarantine::{FileState, SqliteFiles};
+/// use fingerprint_quarantine::SqliteFiles;
 ///
 /// let dir = tempfile::tempdir()?;
 /// let files = SqliteFiles::new(&dir.path().join("a.db"));

@@ -37,9 +37,9 @@ pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Wo
         "UPDATE task_runs SET status = 'reclaimed', outcome = 'reclaimed', ended_at = ?2, \
          summary = COALESCE(summary, 'run left open by an earlier claim'), \
          claim_lock = NULL, claim_expires = NULL, worker_pid = NULL \
-         WHERE id = (SELECT current_run_id FROM tasks WHERE id = ?1) AND ended_at IS NULL",
+         WHERE id = (SELECT current_run_id FROM tasks WHERE id = ?1) AND id <> ?3 AND ended_at IS NULL",
     )?
-    .execute((task, now))?;
+    .execute((task, now, run))?;
     let sql = concat!(
         "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, started_at = COALESCE(started_at, ?4), \
          last_heartbeat_at = NULL, worker_pid = NULL, current_run_id = ?5 WHERE id = ?1 RETURNING ",

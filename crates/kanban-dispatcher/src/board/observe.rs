@@ -198,7 +198,7 @@ fn task(row: &Row<'_>) -> std::result::Result<Task, Unreadable> {
     };
     let has_open_parent = row.get(at::HAS_OPEN_PARENT)?;
     if has_open_parent && matches!(status, Status::Todo | Status::Blocked) {
-        // Nothing else of it matters before they are done, and there may be many of them.
+        // A turn does not even see it: whoever reads all must not find fault with it either.
         return Ok(Task {
             id,
             status,

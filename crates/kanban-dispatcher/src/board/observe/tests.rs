@@ -242,6 +242,81 @@ fn turn(db: &mut Connection) -> Test {
     Ok(())
 }
 
+/// So many tasks of each kind, with the same past: what is read of one of each.
+fn alike(many: usize) -> Test<Vec<Task>> {
+    let (_dir, db) = board()?;
+    let tx = db.unchecked_transaction()?;
+    for status in ["ready", "blocked"] {
+        for n in 0..many {
+            let id = format!("{status} {n}");
+            tx.execute(
+                "INSERT INTO tasks (id, title, status, created_at) VALUES (?1, 'work', ?2, 1)",
+                (&id, status),
+            )?;
+            tx.execute(
+                "INSERT INTO task_runs (task_id, status, started_at, ended_at, outcome, error) \
+                 VALUES (?1, 'crashed', 1, 5, 'crashed', 'protocol violation')",
+                [&id],
+            )?;
+            tx.execute(
+                "INSERT INTO task_comments (task_id, author, body, created_at) \
+                 VALUES (?1, 'coder', 'see https://github.com/a/b/pull/7', 6)",
+                [&id],
+            )?;
+            tx.execute(
+                "INSERT INTO task_events (task_id, kind, created_at) VALUES (?1, 'gave_up', 7)",
+                [&id],
+            )?;
+        }
+    }
+    tx.commit()?;
+    let mut tasks = movable(&db)?.tasks;
+    assert_eq!(tasks.len(), 2 * many);
+    for task in &mut tasks {
+        task.id.clear();
+    }
+    tasks.sort_by_key(|task| task.status == Status::Blocked);
+    tasks.dedup();
+    Ok(tasks)
+}
+
+#[test]
+fn the_pasts_of_many_are_read_like_those_of_few() -> Test {
+    let few = alike(1)?;
+    assert_eq!(few.len(), 2);
+    for task in &few {
+        assert_eq!((task.violations, task.past.ended_at), (1, Some(5)));
+        assert_eq!(task.past.pull_request_at, Some(6));
+        assert_eq!(task.past.give_ups > 0, task.status == Status::Blocked);
+    }
+    assert_eq!(alike(70)?, few);
+    Ok(())
+}
+
+#[test]
+fn a_claim_does_not_end_the_attempt_that_it_makes() -> Test {
+    let (_dir, mut db) = board()?;
+    // An attempt that is not there, and whose number comes next.
+    db.execute_batch(
+        "INSERT INTO tasks (id, title, assignee, status, created_at, current_run_id) \
+         VALUES ('t', 'work', 'coder', 'ready', 1, 1)",
+    )?;
+    let claim = Claim {
+        task: "t".to_owned(),
+        from: Status::Ready,
+        lock: "rs.host:1:a".to_owned(),
+        expires: 900,
+    };
+    let applied = apply(&mut db, &[], &[claim], 1)?;
+    assert_eq!(applied.claimed.len(), 1);
+    let run: (i64, String, Option<i64>) =
+        db.query_row("SELECT id, status, ended_at FROM task_runs", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    assert_eq!(run, (1, "running".to_owned(), None));
+    Ok(())
+}
+
 #[test]
 fn a_later_turn_prepares_no_statement() -> Test {
     let (_dir, mut db) = board()?;

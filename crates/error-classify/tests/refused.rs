@@ -15,6 +15,7 @@ use std::process::Command;
 
 use error_classify::{Class, Obstacle, PathFacts, Remedy, classify};
 use rusqlite::{Connection, OpenFlags};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{EXISTING, Result, board, cannot_open, read, told};
 
@@ -83,6 +84,8 @@ fn exhausted_descriptors_are_no_fault_of_the_file() -> Result {
     let path = dir.join("board.db");
     assert_eq!(read(&path)?, 0);
     assert_eq!(PathFacts::of(&path).obstacle(), None);
+    // In use, and of a number that will be beyond the limit: it takes none of those below.
+    let _beyond = fcntl_dupfd_cloexec(File::open("/dev/null")?, 100)?;
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(
         Resource::Nofile,
@@ -149,25 +152,82 @@ fn a_read_only_mount_is_told_apart_from_a_refusal_by_mode() -> Result {
     }
 }
 
+/// Each of SQLite's own files, and what its mode leaves.
+const BESIDE: [(&str, u32); 4] = [
+    ("-wal", 0o000),
+    ("-shm", 0o000),
+    ("-journal", 0o000),
+    ("-wal", 0o444),
+];
+
 #[test]
-fn a_log_beside_the_file_that_is_refused_counts_too() -> Result {
+fn a_file_of_sqlite_s_beside_it_that_is_refused_counts_too() -> Result {
     if let Some(dir) = process::handed_over() {
+        for place in 0..BESIDE.len() {
+            let facts = PathFacts::of(&dir.join(place.to_string()).join("board.db"));
+            assert_eq!(
+                facts.obstacle(),
+                Some(Obstacle::PermissionDenied),
+                "{place}"
+            );
+            assert!(!facts.forbids_writing(), "it is not the file itself");
+        }
         let expected = (
             Class::Permission,
             Remedy::ExternalFix,
             "path/permission denied",
             Some(14),
         );
-        assert_eq!(told(&cannot_open(&dir.join("board.db"))?), expected);
+        assert_eq!(told(&cannot_open(&dir.join("0/board.db"))?), expected);
         return Ok(());
     }
     let dir = tempfile::tempdir()?;
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o777))?;
-    let path = board(dir.path())?;
-    fs::set_permissions(&path, Permissions::from_mode(0o666))?;
-    let log = dir.path().join("board.db-wal");
-    fs::write(&log, "left by another user")?;
-    fs::set_permissions(&log, Permissions::from_mode(0o000))?;
-    let name = "a_log_beside_the_file_that_is_refused_counts_too";
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
+    for (place, (suffix, mode)) in BESIDE.into_iter().enumerate() {
+        let dir = dir.path().join(place.to_string());
+        fs::create_dir(&dir)?;
+        fs::set_permissions(&dir, Permissions::from_mode(0o777))?;
+        fs::set_permissions(board(&dir)?, Permissions::from_mode(0o666))?;
+        let beside = dir.join(format!("board.db{suffix}"));
+        fs::write(&beside, "left by another user")?;
+        fs::set_permissions(&beside, Permissions::from_mode(mode))?;
+    }
+    let name = "a_file_of_sqlite_s_beside_it_that_is_refused_counts_too";
     process::again(name, dir.path(), process::as_nobody)
+}
+
+#[test]
+fn a_directory_need_not_be_listed_to_be_used() -> Result {
+    if let Some(dir) = process::handed_over() {
+        let path = dir.join("unlisted/board.db");
+        assert!(fs::read_dir(dir.join("unlisted")).is_err());
+        assert_eq!(PathFacts::of(&path).obstacle(), None);
+        assert_eq!(read(&path)?, 0);
+        return Ok(());
+    }
+    let dir = tempfile::tempdir()?;
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755))?;
+    let unlisted = dir.path().join("unlisted");
+    fs::create_dir(&unlisted)?;
+    fs::set_permissions(board(&unlisted)?, Permissions::from_mode(0o666))?;
+    fs::set_permissions(&unlisted, Permissions::from_mode(0o333))?;
+    let name = "a_directory_need_not_be_listed_to_be_used";
+    process::again(name, dir.path(), process::as_nobody)?;
+    fs::set_permissions(&unlisted, Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// As in a program that was started by one user and acts for another: what counts is for whom it acts.
+#[test]
+fn the_effective_user_is_asked_for_and_not_the_real_one() -> Result {
+    if let Some(dir) = process::handed_over() {
+        let path = dir.join("board.db");
+        assert_eq!(PathFacts::of(&path).obstacle(), None);
+        assert_eq!(read(&path)?, 0);
+        return Ok(());
+    }
+    let dir = tempfile::tempdir()?;
+    fs::set_permissions(board(dir.path())?, Permissions::from_mode(0o600))?;
+    let name = "the_effective_user_is_asked_for_and_not_the_real_one";
+    process::again(name, dir.path(), process::started_by_nobody)
 }

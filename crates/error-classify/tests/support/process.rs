@@ -52,6 +52,17 @@ pub(crate) fn as_nobody(binary: &Path) -> Command {
     command
 }
 
+/// The command with a real user without privileges, and ourselves as the effective one. Only root can do that; of anybody else both are
+/// the same.
+pub(crate) fn started_by_nobody(binary: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(binary);
+    }
+    let mut command = Command::new("setpriv");
+    command.arg("--ruid=65534").arg(binary);
+    command
+}
+
 /// The command in a mount namespace where `dir` is read-only; `None` where the machine allows no namespaces.
 pub(crate) fn on_read_only_mount(dir: &Path) -> io::Result<Option<impl FnOnce(&Path) -> Command>> {
     const SCRIPT: &str =

@@ -65,33 +65,30 @@ impl<K, C: Clock + Clone> Core<K, C> {
 
 impl<K, C: Clock> Core<K, C> {
     /// Decides about one line of `slot`; the one verb. `mark` is the asking key's, for entries shared by many.
-    #[inline]
+    #[inline(always)] // As a call, which it is in some callers otherwise, it takes half as long again.
     pub(crate) fn check(&self, slot: &Slot<K>, mark: Mark) -> Option<Line> {
-        // The way of nearly all lines, and small enough to stand where it is called.
-        if slot.incident.is_open() && slot.sketch.is_none() && self.surely_lasts(slot) {
-            slot.hold_back();
+        let now = self.at_most();
+        if slot.holds_back(now) {
             return None;
         }
-        self.decide(slot, mark)
+        self.decide(now, slot, mark)
     }
 
-    /// [`check`](Self::check), for all that it leaves open.
+    /// [`check`](Self::check), for all that [`holds_back`](Entry::holds_back) leaves open.
     // A call: inlined, it made the way above twice as slow.
     #[inline(never)]
-    fn decide(&self, slot: &Slot<K>, mark: Mark) -> Option<Line> {
+    pub(crate) fn decide(&self, now: u64, slot: &Slot<K>, mark: Mark) -> Option<Line> {
         // An entry that many keys share has not been looked at yet.
         let lasts = slot.sketch.as_ref().is_some_and(|sketch| {
             self.fold(sketch, mark);
-            self.surely_lasts(slot)
+            slot.surely_lasts(now)
         });
         let gate = self.gate(slot);
         if !lasts && gate.admit(slot) {
             return Some(self.permit(gate, slot));
         }
         slot.hold_back();
-        if !slot.incident.is_open() {
-            slot.incident.begin(self.now());
-        }
+        slot.incident.begin(|| self.now());
         None
     }
 
@@ -128,15 +125,14 @@ impl<K, C: Clock> Core<K, C> {
         slot.give_back(suppressed);
     }
 
-    /// Whether the window of `slot` is so far from over that nobody need ask governor.
-    // By a clock that costs nothing, its answer was more than half of a check. It could be no other: it counts from a moment
-    // after `origin`.
+    /// [`now`](Self::now), or a moment that is surely to come: enough to hold a line back whose window is far from over.
+    // By a clock that costs nothing, governor's answer was more than half of a check. It could be no other: it counts from a
+    // moment after `origin`.
     #[inline]
-    fn surely_lasts(&self, slot: &Slot<K>) -> bool {
-        let until = slot.tat.load(Acquire);
+    pub(crate) fn at_most(&self) -> u64 {
         match &self.coarse {
-            Some(coarse) => coarse.is_before(until),
-            None => self.now() < until,
+            Some(coarse) => coarse.at_most(),
+            None => self.now(),
         }
     }
 
@@ -190,7 +186,7 @@ impl<K, C: Clock> Core<K, C> {
         let at = gate.permitted_at(slot).unwrap_or_else(|| self.now());
         let since = slot.told(at);
         self.sums.permitted.fetch_add(1, Relaxed);
-        slot.incident.begin(at);
+        slot.incident.begin(|| at);
         slot.incident.add_line();
         let suppressed = self.report(slot);
         Line {

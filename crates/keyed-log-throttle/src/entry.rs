@@ -87,6 +87,23 @@ impl<K> Entry<K> {
         }
     }
 
+    /// Whether the window is not over, when it is `now` at most.
+    #[inline]
+    pub(crate) fn surely_lasts(&self, now: u64) -> bool {
+        now < self.tat.load(Acquire)
+    }
+
+    /// Counts the line if it is surely held back when it is `now` at most: the way of nearly all lines, and small enough to
+    /// stand where it is called.
+    #[inline]
+    pub(crate) fn holds_back(&self, now: u64) -> bool {
+        let is = self.surely_lasts(now) && self.incident.is_open() && self.sketch.is_none();
+        if is {
+            self.hold_back();
+        }
+        is
+    }
+
     /// Counts one line that was held back.
     pub(crate) fn hold_back(&self) {
         self.suppressed.fetch_add(1, Release);
@@ -163,12 +180,11 @@ impl Incident {
     }
 
     /// Begins an incident unless there is one.
-    pub(crate) fn begin(&self, at: u64) {
+    pub(crate) fn begin(&self, at: impl FnOnce() -> u64) {
         // Most often there is one; then a look is all, and the others keep their cache line.
         if !self.is_open() {
-            let _ = self
-                .since
-                .compare_exchange(0, at.saturating_add(1), AcqRel, Acquire);
+            let since = at().saturating_add(1);
+            let _ = self.since.compare_exchange(0, since, AcqRel, Acquire);
         }
     }
 
@@ -242,15 +258,15 @@ mod tests {
         let entry = Entry::new((), Mark::of(0), ClassId::new(0), 0);
         assert!(entry.close().is_none());
         entry.hold_back();
-        entry.incident.begin(0);
-        entry.incident.begin(7);
+        entry.incident.begin(|| 0);
+        entry.incident.begin(|| 7);
         assert!(!entry.incident.was_announced());
         entry.incident.add_line();
         assert!(entry.incident.was_announced());
         let closed = entry.close().map(|c| (c.since, c.lines, c.failures));
         assert_eq!(closed, Some((0, 1, 2)));
         entry.hold_back();
-        entry.incident.begin(9);
+        entry.incident.begin(|| 9);
         assert_eq!(entry.close().map(|c| (c.since, c.failures)), Some((9, 1)));
     }
 

@@ -39,7 +39,7 @@ impl<K, C: Clock> Handle<K, C> {
     /// assert!(handle.clone().check().is_none());
     /// ```
     #[must_use = "`Some` carries a count that was taken from the throttle"]
-    #[inline]
+    #[inline(always)] // As a call, it takes half as long again.
     pub fn check(&self) -> Option<Line> {
         self.core.check(&self.slot, self.mark)
     }

@@ -34,9 +34,12 @@ impl Clock for HostClock {
     }
 }
 
-/// The time of the kernel's last timer tick.
+/// The time of the kernel's last timer tick, in nanoseconds since `start`.
 #[derive(Debug)]
-pub(crate) struct Coarse(source::Tick);
+pub(crate) struct Coarse {
+    /// As the kernel counts.
+    start: u64,
+}
 
 impl Coarse {
     /// How old that time may be: ten ticks of the slowest kernel.
@@ -44,48 +47,43 @@ impl Coarse {
 
     /// `None` where there is nothing cheaper than the clock itself.
     pub(crate) fn start() -> Option<Self> {
-        source::last_tick().map(Self)
+        source::last_tick_ns().map(|start| Self { start })
     }
 
     /// As if it had started that long ago.
     #[cfg(all(test, target_os = "linux", not(throttle_loom)))]
     pub(crate) fn at(passed: std::time::Duration) -> Self {
-        Self(source::Tick::now_without_cache_update() - coarsetime::Duration::from(passed))
+        let start = source::last_tick_ns().expect("Linux has it") - passed.as_nanos() as u64;
+        Self { start }
     }
 
-    /// Whether `at` has surely not come.
+    /// [`now`](Self::now), or a moment that is surely to come.
     #[inline]
-    pub(crate) fn is_before(&self, at: u64) -> bool {
-        precedes(self.now(), at)
+    pub(crate) fn at_most(&self) -> u64 {
+        self.now().saturating_add(Self::AGE_NS_MAX)
     }
 
     /// Nanoseconds since the start: those of [`HostClock`], less what the last tick is old, give or take a tick.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
-        source::ns_since(&self.0)
+        source::last_tick_ns()
+            .unwrap_or_default()
+            .saturating_sub(self.start)
     }
-}
-
-/// Whether `at` is still to come when the time was `seen` a moment ago.
-#[inline]
-fn precedes(seen: u64, at: u64) -> bool {
-    seen.saturating_add(Coarse::AGE_NS_MAX) < at
 }
 
 #[cfg(target_os = "linux")]
 mod source {
+    use rustix::time::{ClockId, clock_gettime};
+
     /// By the standard library's clock, which counts as the ticks do.
     pub(super) type Source = governor::clock::MonotonicClock;
-    pub(super) type Tick = coarsetime::Instant;
-
-    pub(super) fn last_tick() -> Option<Tick> {
-        Some(Tick::now_without_cache_update())
-    }
 
     #[inline]
-    pub(super) fn ns_since(start: &Tick) -> u64 {
-        let now = Tick::now_without_cache_update();
-        now.duration_since(*start).as_nanos()
+    pub(super) fn last_tick_ns() -> Option<u64> {
+        let time = clock_gettime(ClockId::MonotonicCoarse);
+        // Never negative, and enough for 584 years.
+        Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 }
 
@@ -93,35 +91,17 @@ mod source {
 mod source {
     pub(super) type Source = governor::clock::DefaultClock;
 
-    /// There is none.
-    #[derive(Debug)]
-    pub(super) enum Tick {}
-
-    pub(super) fn last_tick() -> Option<Tick> {
+    pub(super) fn last_tick_ns() -> Option<u64> {
         None
-    }
-
-    pub(super) fn ns_since(start: &Tick) -> u64 {
-        match *start {}
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use governor::clock::Reference;
 
     use super::*;
 
-    #[test]
-    fn a_time_that_may_be_old_decides_only_what_its_age_leaves_open() {
-        let age = Coarse::AGE_NS_MAX;
-        assert!(precedes(7, 8 + age));
-        assert!(!precedes(7, 7 + age));
-        assert!(!precedes(7, 0));
-        assert!(!precedes(u64::MAX, u64::MAX));
-    }
-
-    #[cfg(target_os = "linux")]
     #[test]
     fn the_time_of_the_last_tick_goes_with_the_clock() {
         const MS: u64 = 1_000_000;

@@ -98,7 +98,7 @@ fn loom_of_three_that_open_an_incident_the_first_says_since_when() {
         let slot = Arc::new(new_slot());
         let open = |at| {
             move |slot: &Slot<()>| {
-                slot.incident.begin(at);
+                slot.incident.begin(|| at);
                 slot.incident.since()
             }
         };

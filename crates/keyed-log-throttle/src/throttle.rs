@@ -11,7 +11,7 @@ use governor::clock::Clock;
 use hashbrown::Equivalent;
 
 use crate::core::Core;
-use crate::entry::Mark;
+use crate::entry::{Mark, Slot};
 use crate::host::Coarse;
 use crate::shards::Shards;
 use crate::{Builder, ClassId, Handle, HostClock, Line, Totals};
@@ -114,11 +114,14 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
+        // Before the lock: a locked instruction waits for all before it, and would wait for this too.
+        let now = self.core.at_most();
         let mark = self.mark(key);
-        let known = self
-            .shards
-            .with(mark, key, class, |slot| self.core.check(slot, mark));
-        known.unwrap_or_else(|| self.check_new(mark, key, class, own))
+        let lasts = |slot: &Slot<K>| slot.holds_back(now);
+        if self.shards.with(mark, key, class, lasts) == Some(true) {
+            return None;
+        }
+        self.decide(now, mark, key, class, own)
     }
 
     /// A handle for `key` and `class`: its [`check`](Handle::check) needs no look-up.
@@ -175,9 +178,12 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Mark::of(self.hasher.hash_one(key))
     }
 
+    /// For the few lines that are not surely held back.
+    // It looks the key up again: an answer carried out of the first look cost all the others a copy of it.
     #[cold]
-    fn check_new<Q>(
+    fn decide<Q>(
         &self,
+        now: u64,
         mark: Mark,
         key: &Q,
         class: ClassId,
@@ -186,10 +192,14 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Equivalent<K>,
     {
-        let gate = self.core.gate_index(class);
-        // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
-        let slot = self.shards.get_or_insert(mark, key, class, gate, own);
-        self.core.check(&slot, mark)
+        let decide = |slot: &Slot<K>| self.core.decide(now, slot, mark);
+        let known = self.shards.with(mark, key, class, decide);
+        known.unwrap_or_else(|| {
+            let gate = self.core.gate_index(class);
+            // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
+            let slot = self.shards.get_or_insert(mark, key, class, gate, own);
+            decide(&slot)
+        })
     }
 }
 

@@ -121,6 +121,21 @@ fn a_capacity_of_zero_throttles_by_class() {
 }
 
 #[test]
+fn lines_that_handles_hold_back_tell_how_many_keys_they_were_of() {
+    let (builder, clock) = support::builder();
+    let throttle = builder.capacity(0).build();
+    let handles = ["alpha", "beta", "gamma"].map(|key| throttle.handle(key, 1));
+    assert!(handles[0].check().is_some());
+    assert!(handles.iter().all(|handle| handle.check().is_none()));
+    clock.advance(W);
+    let line = handles[0].check();
+    assert_eq!(
+        line.map(|line| (line.suppressed, line.folded_keys)),
+        Some((3, 3))
+    );
+}
+
+#[test]
 fn an_entry_with_a_handle_is_not_evicted() {
     let (throttle, clock) = support::throttle();
     let handle = throttle.handle("alpha", 1);

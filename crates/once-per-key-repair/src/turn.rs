@@ -47,6 +47,7 @@ impl<K> Turn<'_, K> {
     }
 
     /// The caller has looked at the outcome first: this is the slower way, under the slot's lock.
+    #[cold] // Or the one load would be made among the registers that this needs.
     pub(crate) fn claim(slot: Arc<Slot<K>>) -> Self {
         match slot.claim() {
             Claim::Granted(flight, attempt) => Self::Yours(Permit::new(slot, flight, attempt)),

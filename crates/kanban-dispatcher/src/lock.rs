@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, flock, stat};
 
 /// An exclusive lock on a lock file, released on drop.
 ///
@@ -65,7 +65,7 @@ impl FileLock {
     /// Whether the locked file is still the one at its path.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.id)
+        stat(&self.path).is_ok_and(|there| (there.st_dev, there.st_ino) == self.id)
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Told {
     last: Option<(Duration, Duration)>,
     /// Where signs of life go: open from the first one after each word to the ledger.
     pulse: Option<Pulse>,
+    /// When the last one went there (unix seconds).
+    beaten: i64,
 }
 
 // ===== impl Told =====
@@ -114,17 +116,19 @@ impl Dispatcher {
         }
     }
 
-    /// A sign of life, of a pass without a turn; whether that is enough.
+    /// A sign of life, of a pass without a turn; whether that is enough. It says which second it is of, so one in a second will do.
     fn beat(&mut self, is_pass: bool) -> bool {
-        if !is_pass {
+        let at = self.site.clock.unix();
+        if !is_pass || (self.told.pulse.is_some() && self.told.beaten == at) {
             return true;
         }
         let beat = Beat {
             identity: self.site.identity,
             started_at: self.started_at,
-            at: self.site.clock.unix(),
+            at,
             ticks: self.ticks,
         };
+        self.told.beaten = at;
         if self.told.pulse.is_none() {
             self.told.pulse = Pulse::open(&self.site.root).ok();
         }

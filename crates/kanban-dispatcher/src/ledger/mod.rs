@@ -10,7 +10,6 @@ pub(crate) mod whose;
 mod workers;
 
 use std::error::Error as _;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -291,8 +290,8 @@ fn lacks_column(db: &Connection, table: &str, newest: &str) -> Result<bool> {
 }
 
 fn file_id(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+    let stat = rustix::fs::stat(path).ok()?;
+    Some((stat.st_dev, stat.st_ino))
 }
 
 fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {

@@ -84,16 +84,12 @@ fn exhausted_descriptors_are_no_fault_of_the_file() -> Result {
     let path = dir.join("board.db");
     assert_eq!(read(&path)?, 0);
     assert_eq!(PathFacts::of(&path).obstacle(), None);
-    // In use, and of a number that will be beyond the limit: it takes none of those below.
-    let _beyond = fcntl_dupfd_cloexec(File::open("/dev/null")?, 100)?;
     let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(64),
-            maximum,
-        },
-    )?;
+    let limit = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    // In use, and of a number that will be beyond the limit: it takes none of those below.
+    limit(maximum)?;
+    let _beyond = fcntl_dupfd_cloexec(File::open("/dev/null")?, 100)?;
+    limit(Some(64))?;
     let mut taken = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         taken.push(file);

@@ -11,8 +11,8 @@ use governor::clock::Clock;
 /// it is governor's default clock. No thread runs for it, and nothing is calibrated at the start.
 ///
 /// A throttle that reads it asks the exact time only for a new key and near a window's end. Until then it looks at the time of
-/// the kernel's last timer tick (`CLOCK_MONOTONIC_COARSE`): no line comes early, and one comes late only if that tick is
-/// more than 100 ms late, by as much.
+/// the kernel's last timer tick (`CLOCK_MONOTONIC_COARSE`): no line comes early, and one comes late only if that tick, or
+/// the thread that looks at it, is held up for more than 100 ms, by as much.
 ///
 /// ```
 /// use keyed_log_throttle::{HostClock, LogThrottle, governor::clock::Clock};

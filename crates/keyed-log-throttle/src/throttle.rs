@@ -118,10 +118,11 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         let now = self.core.at_most();
         let mark = self.mark(key);
         let lasts = |slot: &Slot<K>| slot.holds_back(now);
-        if self.shards.with(mark, key, class, lasts) == Some(true) {
-            return None;
+        match self.shards.with(mark, key, class, lasts) {
+            Some(true) => None,
+            Some(false) => self.decide(now, mark, key, class, own),
+            None => self.check_new(now, mark, key, class, own),
         }
-        self.decide(now, mark, key, class, own)
     }
 
     /// A handle for `key` and `class`: its [`check`](Handle::check) needs no look-up.
@@ -178,7 +179,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Mark::of(self.hasher.hash_one(key))
     }
 
-    /// For the few lines that are not surely held back.
+    /// For a known key's few lines that are not surely held back.
     // It looks the key up again: an answer carried out of the first look cost all the others a copy of it.
     #[cold]
     fn decide<Q>(
@@ -194,12 +195,26 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     {
         let decide = |slot: &Slot<K>| self.core.decide(now, slot, mark);
         let known = self.shards.with(mark, key, class, decide);
-        known.unwrap_or_else(|| {
-            let gate = self.core.gate_index(class);
-            // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
-            let slot = self.shards.get_or_insert(mark, key, class, gate, own);
-            decide(&slot)
-        })
+        // It may have been evicted meanwhile.
+        known.unwrap_or_else(|| self.check_new(now, mark, key, class, own))
+    }
+
+    #[cold]
+    fn check_new<Q>(
+        &self,
+        now: u64,
+        mark: Mark,
+        key: &Q,
+        class: ClassId,
+        own: impl FnOnce(&Q) -> K,
+    ) -> Option<Line>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let gate = self.core.gate_index(class);
+        // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
+        let slot = self.shards.get_or_insert(mark, key, class, gate, own);
+        self.core.decide(now, &slot, mark)
     }
 }
 

@@ -52,15 +52,18 @@ pub(crate) fn as_nobody(binary: &Path) -> Command {
     command
 }
 
-/// The command with a real user without privileges, and ourselves as the effective one. Only root can do that; of anybody else both are
-/// the same.
+/// The command with a real user without privileges, and ourselves as the effective one; as ourselves where that cannot be.
 pub(crate) fn started_by_nobody(binary: &Path) -> Command {
-    if !rustix::process::geteuid().is_root() {
-        return Command::new(binary);
+    let by_nobody = |program: &Path| {
+        let mut command = Command::new("setpriv");
+        command.arg("--ruid=65534").arg(program);
+        command
+    };
+    let possible = by_nobody(Path::new("true")).output();
+    match possible.is_ok_and(|output| output.status.success()) {
+        true => by_nobody(binary),
+        false => Command::new(binary),
     }
-    let mut command = Command::new("setpriv");
-    command.arg("--ruid=65534").arg(binary);
-    command
 }
 
 /// The command in a mount namespace where `dir` is read-only; `None` where the machine allows no namespaces.

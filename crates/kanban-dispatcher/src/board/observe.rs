@@ -108,20 +108,16 @@ const UNFINISHED: &str = select!(
 /// Those of them that a tick may do something with: the others wait for a parent, or for whoever blocked them, as the newest word about
 /// that says. There may be many of these, and to make rows of them took most of a turn.
 ///
-/// Who waits is found for all of them by one pass each. Asked of one task after the other, SQLite opens its cursors anew each time, and
-/// for the newest word makes a sorter. That word stands in the row which `max(e.id)` is from: of such a query SQLite takes every other
-/// column from there.
+/// Those that somebody blocked are found by one pass over their events: asked of one after the other, SQLite opens its cursors anew and
+/// makes a sorter each time. The newest word stands in the row which `max(e.id)` is from: of such a query SQLite takes every other column
+/// from there. Those behind a parent are asked for one by one, and the first open parent is enough: there may be many.
 const MAY_MOVE: &str = concat!(
     select!(
         concat!("t.status <> 'review' AND ", open_parent!()),
         where "t.status IN ('ready', 'running', 'review')"
     ),
     " UNION ALL ",
-    select!(
-        "0",
-        where "t.status = 'todo' AND t.rowid NOT IN (SELECT w.rowid FROM tasks w CROSS JOIN task_links l ON l.child_id = w.id \
-               CROSS JOIN tasks p ON p.id = l.parent_id WHERE w.status = 'todo' AND p.status NOT IN ('done', 'archived'))"
-    ),
+    select!("0", where concat!("t.status = 'todo' AND NOT ", open_parent!())),
     " UNION ALL ",
     select!(
         "0",

@@ -11,6 +11,9 @@ use crate::tick::state::LastKnown;
 /// The ledger is written to this often, whether there is news or not: what the process uses is in it, and that it can be written.
 const TELL_EVERY: Duration = Duration::from_secs(600);
 
+/// A sign of life this soon after the last one would tell nobody anything.
+const BEATS_APART: Duration = Duration::from_millis(20);
+
 /// The state of a dispatcher that ticks, in the ledger.
 pub(super) const SERVING: &str = "serving";
 
@@ -23,8 +26,8 @@ pub(super) struct Told {
     last: Option<(Duration, Duration)>,
     /// Where signs of life go: open from the first one after each word to the ledger.
     pulse: Option<Pulse>,
-    /// When the last one went there (unix seconds).
-    beaten: i64,
+    /// When the last one went there (monotonic).
+    beaten: Duration,
 }
 
 // ===== impl Told =====
@@ -59,7 +62,10 @@ impl Dispatcher {
         let now = self.site.clock.monotonic();
         let interval = self.config.dispatch_interval_seconds;
         let is_news = !(reports.is_empty() && self.gone.is_empty() && self.noted.is_empty());
-        if state == SERVING && !is_news && self.told.is_recent(now, interval) && self.beat(is_pass)
+        if state == SERVING
+            && !is_news
+            && self.told.is_recent(now, interval)
+            && self.beat(is_pass, now)
         {
             return;
         }
@@ -116,19 +122,19 @@ impl Dispatcher {
         }
     }
 
-    /// A sign of life, of a pass without a turn; whether that is enough. It says which second it is of, so one in a second will do.
-    fn beat(&mut self, is_pass: bool) -> bool {
-        let at = self.site.clock.unix();
-        if !is_pass || (self.told.pulse.is_some() && self.told.beaten == at) {
+    /// A sign of life, of a pass without a turn; whether that is enough.
+    fn beat(&mut self, is_pass: bool, now: Duration) -> bool {
+        let is_soon = now.saturating_sub(self.told.beaten) < BEATS_APART;
+        if !is_pass || (self.told.pulse.is_some() && is_soon) {
             return true;
         }
         let beat = Beat {
             identity: self.site.identity,
             started_at: self.started_at,
-            at,
+            at: self.site.clock.unix(),
             ticks: self.ticks,
         };
-        self.told.beaten = at;
+        self.told.beaten = now;
         if self.told.pulse.is_none() {
             self.told.pulse = Pulse::open(&self.site.root).ok();
         }

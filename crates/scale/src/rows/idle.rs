@@ -167,7 +167,7 @@ fn changed(plan: &Plan) -> Result<Section> {
 }
 
 /// A tick over many boards of which a few have changed; one over these few alone, all changed; and an idle one over the many. In turns,
-/// so that each finds the caches as full of other things as the others do.
+/// each after a pass over the other fleet, so that none finds its own caches warm.
 fn changed_and_parts(many: &Fleet, few: &Fleet, mode: Mode) -> Result<Option<[Cost; 3]>> {
     let (Some(mut many), Some(mut few)) = (Active::new(many, mode)?, Active::new(few, mode)?)
     else {
@@ -175,6 +175,7 @@ fn changed_and_parts(many: &Fleet, few: &Fleet, mode: Mode) -> Result<Option<[Co
     };
     let mut costs = [(); 3].map(|()| Costs::default());
     for _ in Repeat::new(21, Duration::from_secs(16)) {
+        few.settle()?;
         costs[0].push(many.changed()?);
         many.settle()?;
         costs[1].push(few.changed()?);

@@ -122,6 +122,7 @@ fn meet_a_number_again() -> Result {
     let pid = fleet.show("alpha", &id)?.runs[0]
         .worker_pid
         .ok_or("no pid")?;
+    let started = start_of(pid)?;
     kill(pid)?;
     until("its number is free", || {
         Ok(!Path::new(&format!("/proc/{pid}")).exists())
@@ -130,7 +131,8 @@ fn meet_a_number_again() -> Result {
     until("its number is used again", || {
         fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string())?;
         let next = Sentinel::start(fleet.path())?;
-        let is_it = i64::from(next.pid()) == pid;
+        // The kernel tells starts apart by its tick: within one, nobody could.
+        let is_it = i64::from(next.pid()) == pid && start_of(pid)? != started;
         sentinel = Some(next);
         Ok(is_it)
     })?;
@@ -151,6 +153,17 @@ fn meet_a_number_again() -> Result {
     }
     assert_ne!(outcomes(&fleet.show("alpha", &id)?)[0], "open");
     sentinel.is_untouched()
+}
+
+/// When a process was started, in the kernel's ticks: the 22nd field, counted behind the name, which may hold anything.
+fn start_of(pid: i64) -> Result<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, rest) = stat.rsplit_once(')').ok_or("no name")?;
+    Ok(rest
+        .split_whitespace()
+        .nth(19)
+        .ok_or("no start")?
+        .to_owned())
 }
 
 #[test]

@@ -107,8 +107,7 @@ impl SqliteStates {
         }
     }
 
-    fn new(files: &SqliteFiles, now: SystemTime, look: impl Fn(&Path) -> FileState) -> Self {
-        let (main, wal) = (look(&files.main), look(&files.wal));
+    fn new([main, wal]: [FileState; 2], now: SystemTime) -> Self {
         let log = WalStamp::new(wal, now);
         Self { main, wal, log }
     }
@@ -212,7 +211,8 @@ impl SqliteFiles {
     /// [`states`](Self::states) with the wall time as an argument.
     #[must_use]
     pub fn states_at(&self, now: SystemTime) -> SqliteStates {
-        SqliteStates::new(self, now, |path| FileState::of_at(path, now))
+        let states = [&self.main, &self.wal].map(|path| FileState::of_at(path, now));
+        SqliteStates::new(states, now)
     }
 
     /// The same files by their names below the directory `dir`, for [`states_in`](Self::states_in). What is elsewhere keeps its path,
@@ -249,9 +249,11 @@ impl SqliteFiles {
     /// ```
     #[cfg(all(unix, feature = "dirfd"))]
     #[must_use]
+    #[inline(always)] // As `FileState::of_in` is.
     pub fn states_in(&self, dir: impl std::os::fd::AsFd, now: SystemTime) -> SqliteStates {
-        let dir = dir.as_fd();
-        SqliteStates::new(self, now, |path| FileState::of_in(dir, path, now))
+        let main = FileState::of_in(&dir, &self.main, now);
+        let wal = FileState::of_in(&dir, &self.wal, now);
+        SqliteStates::new([main, wal], now)
     }
 
     /// The database file, as it was given.

@@ -238,17 +238,22 @@ impl Root {
         &self.hermes
     }
 
+    /// What is beside the boards: their other ones' directory, the dispatcher's lock and its state.
+    pub(crate) fn kanban_dir(&self) -> PathBuf {
+        self.kanban.join("kanban")
+    }
+
     /// Where boards other than the default one live.
     #[must_use]
     pub fn boards_dir(&self) -> PathBuf {
-        self.kanban.join("kanban").join("boards")
+        self.kanban_dir().join("boards")
     }
 
     /// The files of board `slug`, whether it exists or not.
     #[must_use]
     pub fn board(&self, slug: &Slug) -> Board {
         let (dir, home) = if slug.is_default() {
-            (self.kanban.clone(), self.kanban.join("kanban"))
+            (self.kanban.clone(), self.kanban_dir())
         } else {
             let dir = self.boards_dir().join(slug.as_str());
             (dir.clone(), dir)
@@ -265,21 +270,18 @@ impl Root {
     /// The machine-wide lock that one dispatcher per root holds.
     #[must_use]
     pub fn dispatcher_lock(&self) -> PathBuf {
-        self.kanban.join("kanban").join(".dispatcher.lock")
+        self.kanban_dir().join(".dispatcher.lock")
     }
 
     /// The dispatcher's own state, never a board.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
-        self.kanban
-            .join("kanban")
-            .join(".dispatcher")
-            .join("state.db")
+        self.kanban_dir().join(".dispatcher").join("state.db")
     }
 
     /// The dispatcher's last sign of life, beside its state.
     pub(crate) fn beat(&self) -> PathBuf {
-        self.kanban.join("kanban").join(".dispatcher").join("beat")
+        self.kanban_dir().join(".dispatcher").join("beat")
     }
 
     /// The home of profile `name`: the Hermes root itself for `default`.

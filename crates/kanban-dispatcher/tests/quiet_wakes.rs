@@ -13,21 +13,16 @@ use std::time::Duration;
 
 use fingerprint_quarantine::FileState;
 use kanban_dispatcher::{BoardState, Dispatcher, Job, Levers, Outcome, WorkerCommand};
-use rustix::process::{Pid, Signal, kill_process};
 
 use self::support::child::{self, Role};
-use self::support::{Fleet, LONG, Result, connect, task, until};
+use self::support::halted::{self, Halted};
+use self::support::{Fleet, LONG, Result, task, until};
 
 /// The other processes: see [`support::child`].
 #[test]
 fn as_child() -> Result {
     match child::role().as_deref() {
-        Some("write to a board") => {
-            let db = connect(Path::new(&child::variable("TEST_DB")?))?;
-            db.execute_batch("PRAGMA synchronous = FULL")?;
-            fs::write(child::variable("TEST_PID")?, std::process::id().to_string())?;
-            Ok(db.execute_batch(&child::variable("TEST_SQL")?)?)
-        }
+        Some(halted::ROLE) => halted::play(),
         _ => Ok(()),
     }
 }
@@ -83,51 +78,6 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Another program in the middle of a commit: what it has written is in the log, and in nobody's index of it.
-struct Halted {
-    writer: Role,
-    pid: Pid,
-}
-
-impl Halted {
-    /// One that stops when the log is synced.
-    fn spawn(fleet: &Fleet, board: &str, sql: &str) -> Result<Self> {
-        let pid_file = fleet.path().join("pid");
-        let [exe, args @ ..] = child::words();
-        let mut strace = Command::new("strace");
-        strace
-            .args(["-f", "-qq", "-o", "/dev/null"])
-            .args(["-e", "trace=fsync,fdatasync"])
-            .args(["-e", "inject=fsync,fdatasync:signal=STOP:when=1"])
-            .arg(fs::read_link(exe)?)
-            .args(args)
-            .env(child::ROLE, "write to a board")
-            .env("TEST_DB", fleet.db(board)?)
-            .env("TEST_PID", &pid_file)
-            .env("TEST_SQL", sql);
-        let before = fleet.stamp(board)?;
-        let writer = Role::spawn(strace)?;
-        let pid = || -> Option<i32> { fs::read_to_string(&pid_file).ok()?.parse().ok() };
-        until("the writer has stopped", || {
-            let status = pid().map(|pid| fs::read_to_string(format!("/proc/{pid}/status")));
-            let is_in_log = fleet.stamp(board)? != before;
-            Ok(is_in_log
-                && status.is_some_and(|status| {
-                    status.is_ok_and(|text| text.to_lowercase().contains("state:\tt"))
-                }))
-        })?;
-        let pid = pid().and_then(Pid::from_raw).ok_or("no pid")?;
-        Ok(Self { writer, pid })
-    }
-
-    fn go_on(self) -> Result {
-        kill_process(self.pid, Signal::CONT)?;
-        let (is_well, said) = self.writer.finish()?;
-        assert!(is_well, "{said}");
-        Ok(())
-    }
-}
-
 #[test]
 fn a_commit_that_is_in_the_log_and_not_yet_seen_is_not_slept_through() -> Result {
     let fleet = Fleet::new()?;
@@ -135,7 +85,7 @@ fn a_commit_that_is_in_the_log_and_not_yet_seen_is_not_slept_through() -> Result
     let mut dispatcher = fleet.dispatcher();
     settle(&fleet, &mut dispatcher, &["alpha"])?;
 
-    let writer = Halted::spawn(&fleet, "alpha", TASK)?;
+    let writer = Halted::spawn(&fleet, &fleet.db("alpha")?, TASK)?;
     for _ in 0..3 {
         fleet.grow_old("alpha")?;
         let report = dispatcher.tick();
@@ -168,7 +118,7 @@ fn a_mend_that_is_in_the_log_and_not_yet_seen_is_not_held_against_the_board() ->
     })?;
 
     let sql = "ALTER TABLE tasks ADD COLUMN body TEXT";
-    let writer = Halted::spawn(&fleet, "alpha", sql)?;
+    let writer = Halted::spawn(&fleet, &fleet.db("alpha")?, sql)?;
     for _ in 0..3 {
         fleet.grow_old("alpha")?;
         dispatcher.tick();
@@ -331,7 +281,7 @@ fn an_index_of_the_log_that_is_taken_from_under_a_board_keeps_nobody_apart() -> 
     let db = fleet.db("alpha")?.to_string_lossy().into_owned();
     let pid = fleet.path().join("pid").to_string_lossy().into_owned();
     let vars = [("TEST_DB", &*db), ("TEST_PID", &*pid), ("TEST_SQL", TASK)];
-    let (is_well, said) = Role::start("write to a board", &vars)?.finish()?;
+    let (is_well, said) = Role::start(halted::ROLE, &vars)?.finish()?;
     assert!(is_well, "{said}");
     let report = dispatcher.tick();
     assert_eq!(fleet.part(&report, "alpha")?.started, ["t_other"]);

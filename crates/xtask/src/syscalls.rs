@@ -1,11 +1,12 @@
 //! What `fingerprint-quarantine` asks the kernel for, by strace: nothing for a healthy key, one `stat` per file for a held one, and
 //! never an `open` of what it watches.
 //!
-//! Beside it what `kanban-dispatcher` does around its workers: `workers.rs`.
+//! Beside it what `kanban-dispatcher` does where nothing is to be done, and around its workers: `idle.rs`, `workers.rs`.
 //!
 //! Its example `observe` sets markers by a `stat` of a path that is nowhere; between two of them lies one kind of question, asked
 //! three times.
 
+mod idle;
 mod workers;
 
 use std::fs;
@@ -62,6 +63,7 @@ pub(crate) fn check() -> Done {
     let dir = prepare("observe")?;
     let program = target().join("debug/examples/observe");
     judge(&read(&trace(&program, &dir, &dir)?)?)?;
+    idle::check()?;
     workers::check()
 }
 
@@ -100,7 +102,7 @@ fn judge(trace: &str) -> Done {
     let calls: Vec<Call<'_>> = calls.filter(|call| call.name != CLOCK).collect();
     let watching = calls
         .iter()
-        .position(|call| call.is_marker("watching"))
+        .position(|call| call.is_marker(&format!("{MARKER}watching")))
         .ok_or("the trace shows no marker: did the example run?")?;
     for call in &calls[watching..] {
         let watched = WATCHED.iter().any(|name| call.names(name));
@@ -109,7 +111,7 @@ fn judge(trace: &str) -> Done {
         }
     }
     for (question, stats) in EXPECTED {
-        let between = between(&calls, question)?;
+        let between = between(&calls, MARKER, question)?;
         let is_look = |call: &&Call<'_>| {
             STATS.contains(&call.name) && WATCHED.iter().any(|name| call.names(name))
         };
@@ -127,18 +129,16 @@ fn judge(trace: &str) -> Done {
     Ok(())
 }
 
-fn between<'c, 't>(calls: &'c [Call<'t>], question: &str) -> Done<&'c [Call<'t>]> {
+/// What lies between the two markers of this name.
+fn between<'c, 't>(calls: &'c [Call<'t>], markers: &str, name: &str) -> Done<&'c [Call<'t>]> {
     let at = |which: &str| {
-        let marker = format!("{question}/{which}");
-        calls
-            .iter()
-            .position(|call| call.is_marker(&marker))
-            .ok_or_else(|| format!("the trace has no marker {marker}"))
+        let marker = format!("{markers}{name}/{which}");
+        let at = calls.iter().position(|call| call.is_marker(&marker));
+        at.ok_or_else(|| format!("the trace has no marker {name}/{which}"))
     };
     let (begin, end) = (at("begin")?, at("end")?);
-    calls
-        .get(begin + 1..end)
-        .ok_or_else(|| format!("the markers of {question} are in the wrong order"))
+    let between = calls.get(begin + 1..end);
+    between.ok_or_else(|| format!("the markers of {name} are in the wrong order"))
 }
 
 /// One line of strace: `1234 statx(AT_FDCWD, "path", ...) = 0`.
@@ -167,7 +167,7 @@ impl<'t> Call<'t> {
     }
 
     fn is_marker(&self, marker: &str) -> bool {
-        STATS.contains(&self.name) && self.line.contains(&format!("\"{MARKER}{marker}\""))
+        STATS.contains(&self.name) && self.line.contains(&format!("\"{marker}\""))
     }
 }
 

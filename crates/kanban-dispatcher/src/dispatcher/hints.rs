@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::around::Around;
 use super::roster::Roster;
 use super::seat::Seat;
 use super::{Dispatcher, Home};
 use crate::root::Slug;
 use crate::wake::Wake;
-use crate::watch::{Trust, Watch};
+use crate::watch::{Followed, Trust, Watch};
 
 /// A board that is written to again and again has a turn between two passes no more often than this.
 pub(super) const TURNS_APART: Duration = Duration::from_millis(50);
@@ -16,7 +17,8 @@ pub(super) const TURNS_APART: Duration = Duration::from_millis(50);
 /// What tells of changes, if anything does.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
-    watch: Option<Watch>,
+    pub(super) watch: Option<Watch>,
+    pub(super) around: Around,
     /// It has been told that there is none, or none for some.
     is_told: bool,
     last_key: u32,
@@ -68,6 +70,7 @@ impl Roster {
             seat.is_watched = false;
         }
         self.hints.watch = None;
+        self.hints.around.distrust();
         if is_wanted {
             let wake = wake.clone();
             match Watch::new(move || wake.news()) {
@@ -101,7 +104,7 @@ impl Roster {
             if seat.is_watched || !Watch::sees(seat.board.dir()) {
                 continue;
             }
-            match watch.follow(seat.key, seat.board.dir()) {
+            match watch.follow(seat.key, seat.board.dir(), Followed::Board) {
                 Ok(()) => {
                     seat.is_watched = true;
                     if seat.hint() {
@@ -133,6 +136,9 @@ impl Roster {
         let mut drained = std::mem::take(&mut self.hints.drained);
         let trust = watch.drain(&mut drained);
         for key in drained.drain(..) {
+            if self.hints.around.hint(key) {
+                continue;
+            }
             let Some(place) = self.hints.places.get(&key).copied() else {
                 continue;
             };
@@ -142,8 +148,8 @@ impl Roster {
             }
             // Its directory is gone, or has been: whatever is there now is watched from the next look on.
             let dir = seat.board.dir();
-            seat.is_watched =
-                Watch::sees(dir) && (watch.follows(key) || watch.follow(key, dir).is_ok());
+            let is_followed = |watch: &mut Watch| watch.follow(key, dir, Followed::Board).is_ok();
+            seat.is_watched = Watch::sees(dir) && (watch.follows(key) || is_followed(watch));
         }
         self.hints.drained = drained;
         if trust == Trust::Over {
@@ -157,6 +163,7 @@ impl Roster {
 
     /// What is at the boards' paths may be other directories by now: they are watched anew, and looked at.
     pub(super) fn distrust(&mut self) {
+        self.hints.around.distrust();
         for seat in &mut self.seats {
             (seat.is_watched, seat.is_hinted) = (false, true);
         }
@@ -232,7 +239,7 @@ mod tests {
         let mut roster = Roster::default();
         for name in ["alpha", "beta", "gamma"] {
             make(name)?;
-            roster.choose(&root, pass).expect("it can be listed");
+            roster.choose(&root, pass, None).expect("it can be listed");
             roster.hint(&alpha);
             assert!(roster.hints.have_any(), "after {name}");
         }

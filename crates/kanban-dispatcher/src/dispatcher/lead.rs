@@ -1,7 +1,5 @@
 //! Leadership: asked anew before each tick.
 
-use std::path::Path;
-
 use error_classify::Class;
 
 use super::Dispatcher;
@@ -116,8 +114,7 @@ impl Dispatcher {
 
 /// `kanban/` below an existing root: the one directory that every program here makes.
 fn make_kanban_dir(root: &Root) -> std::io::Result<()> {
-    let dir: &Path = &root.dir().join("kanban");
-    match std::fs::create_dir(dir) {
+    match std::fs::create_dir(root.kanban_dir()) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }

@@ -1,5 +1,6 @@
 //! The dispatcher: takes the root's lock, ticks every board on its lanes, waits, and ends without losing a count.
 
+mod around;
 mod builder;
 mod farewell;
 mod guards;
@@ -7,6 +8,7 @@ mod hints;
 mod homes;
 mod lead;
 mod levers;
+mod pass;
 mod risks;
 mod rooms;
 mod roster;
@@ -24,23 +26,20 @@ pub use self::builder::Builder;
 
 use self::guards::Recency;
 use self::homes::Home;
-use self::roster::{Choice, Pass, Roster};
+use self::roster::Roster;
 use self::settings::ConfigFile;
 use self::surroundings::Surroundings;
 use self::told::Told;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::{Error, ErrorKind};
 use crate::lanes::Lanes;
 use crate::ledger::levers::{Mark, Pauses};
 use crate::lock::FileLock;
-use crate::report::{BoardReport, StandbyReason, TickReport};
+use crate::report::{BoardReport, TickReport};
 use crate::root::{Root, Slug};
 use crate::site::Site;
-use crate::tick::outcome;
 use crate::tick::state::BoardState;
 use crate::usage::Usage;
-use crate::view::HeldReason;
 use crate::wake::Wake;
 use crate::worker::Gate;
 
@@ -218,98 +217,6 @@ impl Dispatcher {
     #[must_use]
     pub fn workers_alive(&self) -> usize {
         self.site.workers.alive()
-    }
-
-    // ----- one tick -----
-
-    fn tick_some(&mut self, only: Option<&HashSet<Slug>>) -> TickReport {
-        // Also while standing by: ends are noticed, stops go on.
-        self.note_ends();
-        if let Err((reason, error)) = self.lead() {
-            return self.stand_by(reason, &error);
-        }
-        self.pull_levers();
-        self.look_around();
-        // Places that were promised to them may be free.
-        self.bring_home();
-        let choice = match self.choose(only) {
-            Ok(choice) => choice,
-            // Without the list no board may be taken for removed.
-            Err(error) => return self.stand_by(StandbyReason::BoardsUnlisted, &error),
-        };
-        self.drop_removed();
-        let chosen = choice.turns.len();
-        let mut reports = self.tick_boards(choice.turns, only.is_some());
-        // Those for which there was no place after all.
-        let waiting = chosen - reports.len();
-        self.site.resilience.sweep();
-        for report in &reports {
-            if report.held.contains_key(&HeldReason::HostCap) {
-                self.wanting.insert(report.slug.clone());
-            } else {
-                self.wanting.remove(&report.slug);
-            }
-        }
-        if only.is_none() {
-            self.look_for_risks();
-            self.ticks += 1;
-            tracing::debug!(tick = self.ticks, "pass over all boards ended");
-        }
-        self.turns += 1;
-        self.publish(&reports, told::SERVING, only.is_none());
-        let held = choice.held.into_iter();
-        reports.extend(held.filter_map(|(slug, retry_in)| self.held(&slug, retry_in)));
-        // In the order of discovery, whichever lane was first.
-        reports.sort_by_key(|report| self.roster.place(&report.slug));
-        TickReport {
-            standby: None,
-            boards: reports,
-            quiet: choice.quiet + waiting,
-        }
-    }
-
-    /// The boards whose workers have ended: they need a turn, now or as soon as they can have one.
-    fn note_ends(&mut self) -> HashSet<Slug> {
-        let news = self.site.workers.poll(self.site.clock.monotonic());
-        for slug in &news {
-            self.roster.wake(slug);
-        }
-        news
-    }
-
-    /// Which boards have a turn.
-    fn choose(&mut self, only: Option<&HashSet<Slug>>) -> Result<Choice, Error> {
-        let pass = Pass {
-            unix: self.site.clock.unix(),
-            monotonic: self.site.clock.monotonic(),
-            has_room: self.room() > 0,
-            // The first pass after the ledger was made anew tells of every board.
-            is_full: !self.config.skip_quiet_boards || (only.is_none() && !self.told.has_all()),
-            only,
-        };
-        // One tick alone has nothing of it.
-        let is_wanted = self.config.watch && (self.is_running || self.ticks > 0);
-        self.roster.watch(&self.wake, is_wanted);
-        let choice = self.roster.choose(&self.site.root, pass)?;
-        if self.lost_boards_dir() {
-            let dir = self.site.root.boards_dir();
-            let what = format!("list the boards in {}: it is gone", dir.display());
-            return Err(Error::new(ErrorKind::NotFound, what));
-        }
-        Ok(choice)
-    }
-
-    /// What there is to say of a board that is on hold, and was not even asked whether it still is.
-    fn held(&self, slug: &Slug, retry_in: Option<Duration>) -> Option<BoardReport> {
-        match self.states.get(slug)? {
-            Home::In(state) => Some(outcome::held_report(state, retry_in)),
-            Home::Out { .. } => None,
-        }
-    }
-
-    /// Boards are removed one by one; their whole directory goes away by a move or an unmount, and comes back.
-    fn lost_boards_dir(&self) -> bool {
-        self.states.keys().any(|slug| !slug.is_default()) && !self.roster.has_dir()
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Roster {
     swept: Option<Duration>,
     /// Boards have come or gone, and nobody has asked yet.
     is_new_list: bool,
+    /// Some need a turn that did not when this pass looked at them first.
+    has_woken: bool,
 }
 
 /// A directory that is open for its place alone: nothing is read by it. If it is a mount of its own, it cannot be unmounted meanwhile.
@@ -99,19 +101,26 @@ impl Roster {
     /// Sees which boards are there, and which of them need a turn.
     ///
     /// The directory is listed again when it has changed. What changes inside a board's directory is seen at a board that has a turn
-    /// anyway, and at every other one once a minute.
+    /// anyway, and at every other one once a minute. If this pass has `looked` at them already, they are not looked at again.
     ///
     /// # Errors
     /// The boards' directory exists but cannot be listed.
-    pub(super) fn choose(&mut self, root: &Root, pass: Pass<'_>) -> Result<Choice, Error> {
+    pub(super) fn choose(
+        &mut self,
+        root: &Root,
+        pass: Pass<'_>,
+        looked: Option<Choice>,
+    ) -> Result<Choice, Error> {
         self.hear();
         // Before it is listed: what changes meanwhile counts as a change.
         let dir = FileState::of(&root.boards_dir());
-        let is_soon = |last| pass.monotonic.saturating_sub(last) < SWEEP_EVERY;
-        let is_sweep = !self.swept.is_some_and(is_soon);
+        let is_sweep = self.is_sweep(pass);
         let is_same = self.dir == Some(dir) && !dir.is_young() && !is_sweep;
         if is_same && !self.others.iter().any(is_served) {
-            let choice = self.look(root, pass, is_sweep);
+            let choice = match looked.filter(|_| !self.has_woken) {
+                Some(choice) => choice,
+                None => self.look(root, pass, is_sweep),
+            };
             if choice.turns.iter().all(|chosen| is_served(&chosen.board)) {
                 return Ok(choice);
             }
@@ -126,6 +135,15 @@ impl Roster {
         (self.dir, self.swept) = (Some(dir), Some(pass.monotonic));
         self.follow();
         Ok(self.look(root, pass, is_sweep))
+    }
+
+    /// The same where nothing else than boards can have changed, and so nothing else is looked at.
+    pub(super) fn overlook(&mut self, root: &Root, pass: Pass<'_>) -> Option<Choice> {
+        self.has_woken = false;
+        let is_same = !self.is_sweep(pass)
+            && self.hints.around.is_as_known()
+            && !self.others.iter().any(is_served);
+        is_same.then(|| self.look(root, pass, false))
     }
 
     /// Lists the boards anew; whether any has come or gone.
@@ -161,9 +179,13 @@ impl Roster {
         Ok(true)
     }
 
+    fn is_sweep(&self, pass: Pass<'_>) -> bool {
+        let is_soon = |last| pass.monotonic.saturating_sub(last) < SWEEP_EVERY;
+        !self.swept.is_some_and(is_soon)
+    }
+
     fn look(&mut self, root: &Root, pass: Pass<'_>, is_sweep: bool) -> Choice {
         let mut choice = Choice::default();
-        let all = 0..self.seats.len();
         let some = pass.only.map(|only| {
             let mut places: Vec<usize> = only.iter().filter_map(|slug| self.place(slug)).collect();
             places.sort_unstable();
@@ -176,11 +198,10 @@ impl Roster {
             file_time: file_time(),
             dir: self.open_dir.as_ref().map(|dir| dir.fd.as_fd()),
         };
-        let seats = &mut self.seats;
-        let mut take = |place: usize| {
-            let seat = &mut seats[place];
+        for nth in 0..some.as_ref().map_or(self.seats.len(), Vec::len) {
+            let seat = &mut self.seats[some.as_ref().map_or(nth, |some| some[nth])];
             if !root.serves(seat.board.slug()) {
-                return;
+                continue;
             }
             let quiet = seat.quiet(look).filter(|_| !pass.is_full);
             let only_waits = quiet.is_some_and(|quiet| quiet.waits && pass.has_room);
@@ -193,10 +214,6 @@ impl Roster {
                     only_waits,
                 }),
             }
-        };
-        match some {
-            Some(places) => places.into_iter().for_each(&mut take),
-            None => all.for_each(&mut take),
         }
         choice
     }
@@ -258,6 +275,7 @@ impl Roster {
 
     /// Something has happened that concerns this board.
     pub(super) fn wake(&mut self, slug: &Slug) {
+        self.has_woken = true;
         if let Some(place) = self.place(slug) {
             self.seats[place].wake();
         }
@@ -265,6 +283,7 @@ impl Roster {
 
     /// Something has happened that may concern every board.
     pub(super) fn wake_all(&mut self) {
+        self.has_woken = true;
         for seat in &mut self.seats {
             seat.wake();
         }
@@ -281,6 +300,6 @@ fn which(state: FileState) -> Option<(u64, u64)> {
     clippy::disallowed_methods,
     reason = "file times are the machine's, whatever the dispatcher's clock is"
 )]
-fn file_time() -> SystemTime {
+pub(super) fn file_time() -> SystemTime {
     SystemTime::now()
 }

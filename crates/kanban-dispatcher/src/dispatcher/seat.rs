@@ -46,6 +46,7 @@ pub(super) struct Look<'a> {
 // ===== impl Look =====
 
 impl Look<'_> {
+    #[inline(always)] // A return after a system call is dear; see `SqliteFiles::states_in`.
     fn at(&self, files: &SqliteFiles) -> SqliteStates {
         match self.dir {
             Some(dir) => files.states_in(dir, self.file_time),
@@ -71,6 +72,7 @@ impl Seat {
     }
 
     /// As its last turn has left it, if that is still so; `None`: it needs a turn, and does until it has had one.
+    #[inline(always)] // As `Look::at`.
     pub(super) fn quiet(&mut self, look: Look<'_>) -> Option<&Quiet> {
         // Before the files are looked at: what is written after that is hinted anew.
         let is_hinted = std::mem::replace(&mut self.is_hinted, false);

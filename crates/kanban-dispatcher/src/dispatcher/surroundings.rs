@@ -21,21 +21,30 @@ pub(super) struct Surroundings {
 // ===== impl Surroundings =====
 
 impl Surroundings {
+    /// Whether the wall clock has been set since the last look.
+    pub(super) fn is_step(&self, clock: &Clock) -> bool {
+        let now = ahead(clock);
+        let is_far = |last: i64| now.abs_diff(last) > STEP.cast_unsigned();
+        self.ahead.is_none_or(is_far)
+    }
+
     /// Whether anything has changed since the last look.
     fn have_changed(&mut self, root: &Root, clock: &Clock) -> bool {
-        let monotonic = clock.monotonic().as_secs();
-        let ahead = clock.unix().wrapping_sub(monotonic.cast_signed());
-        let is_step = self
-            .ahead
-            .is_none_or(|last| ahead.abs_diff(last) > STEP.cast_unsigned());
+        let is_step = self.is_step(clock);
         if is_step {
-            self.ahead = Some(ahead);
+            self.ahead = Some(ahead(clock));
         }
         let profiles = FileState::of(&root.profiles_dir());
         let is_other = self.profiles != Some(profiles) || profiles.is_young();
         self.profiles = Some(profiles);
         is_step || is_other
     }
+}
+
+/// How far the wall clock is ahead of the monotonic one (seconds).
+fn ahead(clock: &Clock) -> i64 {
+    let monotonic = clock.monotonic().as_secs();
+    clock.unix().wrapping_sub(monotonic.cast_signed())
 }
 
 impl Dispatcher {

@@ -23,6 +23,7 @@ use self::publish::Lines;
 pub(crate) use self::rows::{BoardRow, DispatcherRow, read_boards, read_dispatcher};
 pub(crate) use self::workers::{Recorded, read_workers};
 
+use crate::board::is_lull;
 use crate::root::{Root, Slug};
 use crate::worker::Adopted;
 
@@ -133,6 +134,16 @@ impl Ledger {
         };
         self.attempt(write)
             .map_or(!is_needed, |result| result.is_ok())
+    }
+
+    /// Whether no other program has committed to it since it was at `version`, or is about to.
+    pub(crate) fn is_lull(&self, version: i64) -> bool {
+        let found = self.with(|db| {
+            let found = is_lull(db, version, Duration::ZERO);
+            db.busy_timeout(BUSY)?;
+            found
+        });
+        found == Some(true)
     }
 
     pub(crate) fn close(&self) {

@@ -19,6 +19,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
+pub(crate) use queue::Followed;
 use queue::Queue;
 
 /// Tells which directories have changed since it was last asked.
@@ -102,10 +103,7 @@ impl Watch {
     /// Only on local file systems: what another host writes makes none. And only if the files are not reached by a second
     /// path: an event goes to the directory by which a file was opened.
     pub(crate) fn sees(dir: &Path) -> bool {
-        let local = rustix::fs::statfs(dir).is_ok_and(|fs| queue::is_local(fs.f_type as u32));
-        // A link can be made to lead elsewhere, and only the directory that it is in would tell.
-        local
-            && !dir.is_symlink()
+        Self::sees_at(dir)
             && queue::NAMES.iter().all(|name| {
                 use std::os::unix::fs::MetadataExt;
                 match dir.join(name).symlink_metadata() {
@@ -115,26 +113,37 @@ impl Watch {
             })
     }
 
-    /// Tells changes of `dir`, not of what is in its directories, as changes of `key`, instead of what `key` stood for.
+    /// Whether what is at `path` is followed as long as it is there: on a local file system, and by no link. A link can be made to lead
+    /// elsewhere, and only the directory that it is in would tell.
+    pub(crate) fn sees_at(path: &Path) -> bool {
+        let local = rustix::fs::statfs(path).is_ok_and(|fs| queue::is_local(fs.f_type as u32));
+        local && !path.is_symlink()
+    }
+
+    /// Tells changes of `path`, not of what is in its directories, as changes of `key`, instead of what `key` stood for.
     ///
     /// Changes after this call are told: look at the files after it, not before. Several keys may stand for one directory.
     /// Following a directory again costs as little as the first time (2 to 3 us).
     ///
     /// # Errors
-    /// The directory is not there or cannot be read, or the limit on watches is reached: `key` is not followed then.
-    pub(crate) fn follow(&mut self, key: u32, dir: &Path) -> Result<(), Error> {
+    /// It is not there or cannot be read, or the limit on watches is reached: `key` is not followed then.
+    pub(crate) fn follow(&mut self, key: u32, path: &Path, what: Followed) -> Result<(), Error> {
         // Locked before the kernel knows of it: the thread must not read events of a directory that is not on record.
         let mut state = self.shared.lock();
         // Added to what another key asked for. Links are followed, as SQLite does.
-        let events = EVENTS | WatchFlags::ONLYDIR | WatchFlags::MASK_ADD;
-        match inotify::add_watch(&self.shared.inotify, dir, events) {
+        let kind = match what {
+            Followed::File => WatchFlags::empty(),
+            _ => WatchFlags::ONLYDIR,
+        };
+        let events = EVENTS | kind | WatchFlags::MASK_ADD;
+        match inotify::add_watch(&self.shared.inotify, path, events) {
             Ok(wd) => {
-                state.queue.insert(&self.shared.inotify, key, wd);
+                state.queue.insert(&self.shared.inotify, key, wd, what);
                 Ok(())
             }
             Err(errno) => {
                 state.queue.remove(&self.shared.inotify, key);
-                Err(follow_failed(dir, errno))
+                Err(follow_failed(path, errno))
             }
         }
     }
@@ -264,8 +273,8 @@ fn new_failed(errno: Errno) -> Error {
     Error::io(format!("watch files for changes{hint}"), errno.into())
 }
 
-fn follow_failed(dir: &Path, errno: Errno) -> Error {
-    let what = format!("watch {} for changes", dir.display());
+fn follow_failed(path: &Path, errno: Errno) -> Error {
+    let what = format!("watch {} for changes", path.display());
     if errno != Errno::NOSPC {
         return Error::io(what, errno.into());
     }

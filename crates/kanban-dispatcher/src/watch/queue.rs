@@ -18,10 +18,25 @@ pub(super) const NAMES: [&str; 4] = [
     "board.json",
 ];
 
+/// What is followed, and so which of its events matter. One byte: there is one for each of many boards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Followed {
+    /// A board's directory.
+    Board,
+    /// The directory that the profiles' one is in.
+    Home,
+    /// The directory that the boards' one and the ledger's one are in.
+    Kanban,
+    /// A directory for all that is in it.
+    List,
+    /// A file.
+    File,
+}
+
 /// Followed directories and their news.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    keys: HashMap<u32, Followed>,
+    keys: HashMap<u32, Entry>,
     /// The kernel's number of a directory, with each key that stands for it.
     ///
     /// Invariant: holds exactly the `wd` of all `keys` that have one.
@@ -33,21 +48,38 @@ pub(super) struct Queue {
 }
 
 #[derive(Debug)]
-struct Followed {
-    /// `None` when the directory is gone. The kernel gives no number twice, so an event that is late meets nobody.
+struct Entry {
+    /// `None` when it is gone. The kernel gives no number twice, so an event that is late meets nobody.
     wd: Option<i32>,
+    what: Followed,
     news: bool,
 }
 
+impl Followed {
+    /// Whether an event in it matters, or one of itself, for which no name is given.
+    fn minds(self, name: Option<&[u8]>) -> bool {
+        let is_one_of = |names: &[&str]| {
+            name.is_none_or(|name| names.iter().any(|known| known.as_bytes() == name))
+        };
+        match self {
+            Self::Board => is_one_of(&NAMES),
+            Self::Home => is_one_of(&["profiles"]),
+            Self::Kanban => is_one_of(&["boards", ".dispatcher"]),
+            Self::List | Self::File => true,
+        }
+    }
+}
+
 impl Queue {
-    pub(super) fn insert(&mut self, inotify: &OwnedFd, key: u32, wd: i32) {
+    pub(super) fn insert(&mut self, inotify: &OwnedFd, key: u32, wd: i32, what: Followed) {
         let before = self.keys.remove(&key);
-        let followed = Followed {
+        let entry = Entry {
             wd: Some(wd),
+            what,
             // What was not told yet will be: one hint too many does no harm.
             news: before.as_ref().is_some_and(|before| before.news),
         };
-        self.keys.insert(key, followed);
+        self.keys.insert(key, entry);
         self.wds.insert((wd, key));
         if let Some(old) = before.and_then(|before| before.wd).filter(|old| *old != wd) {
             self.leave(inotify, old, key);
@@ -55,15 +87,13 @@ impl Queue {
     }
 
     pub(super) fn remove(&mut self, inotify: &OwnedFd, key: u32) {
-        if let Some(wd) = self.keys.remove(&key).and_then(|followed| followed.wd) {
+        if let Some(wd) = self.keys.remove(&key).and_then(|entry| entry.wd) {
             self.leave(inotify, wd, key);
         }
     }
 
     pub(super) fn follows(&self, key: u32) -> bool {
-        self.keys
-            .get(&key)
-            .is_some_and(|followed| followed.wd.is_some())
+        self.keys.get(&key).is_some_and(|entry| entry.wd.is_some())
     }
 
     /// How many keys are followed.
@@ -121,14 +151,14 @@ impl Queue {
             ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT | ReadFlags::IGNORED,
         );
         for &(_, key) in self.wds.range(keys_of(wd)) {
-            let Some(followed) = self.keys.get_mut(&key) else {
+            let Some(entry) = self.keys.get_mut(&key) else {
                 continue;
             };
             if gone {
-                followed.wd = None;
+                entry.wd = None;
             }
-            if (gone || matters(name)) && !followed.news {
-                followed.news = true;
+            if (gone || entry.what.minds(name)) && !entry.news {
+                entry.news = true;
                 self.changed.push(key);
             }
         }
@@ -149,8 +179,8 @@ impl Queue {
     /// Hands the news out.
     pub(super) fn take(&mut self, changed: &mut Vec<u32>) -> Trust {
         for key in self.changed.drain(..) {
-            if let Some(followed) = self.keys.get_mut(&key).filter(|followed| followed.news) {
-                followed.news = false;
+            if let Some(entry) = self.keys.get_mut(&key).filter(|entry| entry.news) {
+                entry.news = false;
                 changed.push(key);
             }
         }
@@ -175,11 +205,6 @@ impl Queue {
 /// All entries of one directory.
 fn keys_of(wd: i32) -> RangeInclusive<(i32, u32)> {
     (wd, 0)..=(wd, u32::MAX)
-}
-
-/// Whether an event in a directory matters, or one of the directory itself, for which no name is given.
-fn matters(name: Option<&[u8]>) -> bool {
-    name.is_none_or(|name| NAMES.iter().any(|known| known.as_bytes() == name))
 }
 
 /// File systems that nobody writes to but through this kernel, by the number that statfs gives (`linux/magic.h`; ZFS and

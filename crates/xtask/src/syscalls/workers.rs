@@ -1,7 +1,7 @@
 //! What `kanban-dispatcher` asks the kernel for around its workers: each is started without a copy of the dispatcher's memory, which
 //! takes 40 ms of a large one, and while none ends one call says so.
 
-use super::{Call, STATS, prepare, read, trace};
+use super::{Call, between, prepare, read, trace};
 use crate::run::{Done, cargo, run, target};
 
 const MARKER: &str = "/dispatcher-marker/";
@@ -28,7 +28,7 @@ pub(super) fn check() -> Done {
 
 fn judge(trace: &str) -> Done {
     let calls: Vec<Call<'_>> = trace.lines().filter_map(Call::parse).collect();
-    let starts = between(&calls, "starts")?;
+    let starts = between(&calls, MARKER, "starts")?;
     let is_process =
         |call: &&Call<'_>| MAKERS.contains(&call.name) && !call.line.contains("CLONE_THREAD");
     let made: Vec<&Call<'_>> = starts.iter().filter(is_process).collect();
@@ -47,7 +47,7 @@ fn judge(trace: &str) -> Done {
     }
     println!("starts                            {WORKERS} processes, none by a copy of the memory");
 
-    let beside = between(&calls, "beside")?;
+    let beside = between(&calls, MARKER, "beside")?;
     if !beside.iter().any(|call| ASKS.contains(&call.name)) {
         return Err("a tick beside workers does not ask who has ended".to_owned());
     }
@@ -69,18 +69,6 @@ fn is_look_at_another(line: &str, own: Option<&str>) -> bool {
         let of = rest.split('/').next().unwrap_or_default();
         of.parse::<u32>().is_ok() && Some(of) != own && rest.contains("/stat\"")
     })
-}
-
-fn between<'c, 't>(calls: &'c [Call<'t>], tick: &str) -> Done<&'c [Call<'t>]> {
-    let at = |which: &str| {
-        let marker = format!("\"{MARKER}{tick}/{which}\"");
-        let is_it = |call: &Call<'_>| STATS.contains(&call.name) && call.line.contains(&marker);
-        let at = calls.iter().position(is_it);
-        at.ok_or_else(|| format!("the trace has no marker {tick}/{which}"))
-    };
-    let (begin, end) = (at("begin")?, at("end")?);
-    let between = calls.get(begin + 1..end);
-    between.ok_or_else(|| format!("the markers of {tick} are in the wrong order"))
 }
 
 #[cfg(test)]

@@ -44,8 +44,8 @@ fn an_unmounted_directory_is_told_and_not_followed() -> Result {
     let inotify = &fleet.watch.shared.inotify;
     for flags in [ReadFlags::UNMOUNT, ReadFlags::IGNORED] {
         let mut queue = Queue::default();
-        queue.insert(inotify, 5, 1_000_000);
-        queue.insert(inotify, 6, 1_000_000);
+        queue.insert(inotify, 5, 1_000_000, Followed::Board);
+        queue.insert(inotify, 6, 1_000_000, Followed::Board);
         queue.note(inotify, 1_000_000, flags, None);
         let mut changed = Vec::new();
         assert_eq!(queue.take(&mut changed), Trust::Whole);
@@ -62,7 +62,7 @@ fn two_keys_of_one_directory_are_both_told_until_each_is_forgotten() -> Result {
     let link = fleet.path(1);
     std::os::unix::fs::symlink(fleet.path(0), &link)?;
     fleet.follow(1)?;
-    fleet.watch.follow(2, &link)?;
+    fleet.watch.follow(2, &link, Followed::Board)?;
     fleet.write(0, "board.json")?;
     let mut changed = fleet.changed();
     changed.sort_unstable();
@@ -102,7 +102,7 @@ fn a_key_that_moves_to_another_directory_leaves_the_first() -> Result {
     let mut fleet = Fleet::of(2)?;
     let other = fleet.path(1);
     fleet.watch.forget(1);
-    fleet.watch.follow(0, &other)?;
+    fleet.watch.follow(0, &other, Followed::Board)?;
     assert_eq!(fleet.kept()?, (1, 1));
     fleet.write(0, "kanban.db")?;
     assert_eq!(fleet.changed(), [0; 0]);
@@ -115,7 +115,7 @@ fn a_key_that_moves_to_another_directory_leaves_the_first() -> Result {
 fn a_thousand_changes_of_one_directory_are_kept_as_one() -> Result {
     let fleet = Fleet::of(0)?;
     let mut queue = Queue::default();
-    queue.insert(&fleet.watch.shared.inotify, 5, 1_000_000);
+    queue.insert(&fleet.watch.shared.inotify, 5, 1_000_000, Followed::Board);
     for _ in 0..1_000 {
         queue.note(
             &fleet.watch.shared.inotify,

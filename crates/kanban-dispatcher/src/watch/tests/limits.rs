@@ -32,7 +32,7 @@ fn a_panic_of_the_closure_ends_the_trust() -> Result {
         let _ = &called;
         panic!("of the test's own")
     })?;
-    watch.follow(1, dir.path())?;
+    watch.follow(1, dir.path(), Followed::Board)?;
     fs::write(dir.path().join("kanban.db"), "x")?;
     // Closed when the thread has unwound.
     let ended = calls.recv_timeout(Duration::from_secs(60));
@@ -83,7 +83,7 @@ fn a_directory_that_cannot_be_followed_is_an_error_that_names_it() -> Result {
     }
     fleet
         .watch
-        .follow(0, &fleet.dir.path().join("absent"))
+        .follow(0, &fleet.dir.path().join("absent"), Followed::Board)
         .expect_err("absent");
     fleet.write(0, "kanban.db")?;
     assert_eq!(fleet.changed(), [0; 0], "the key stands for nothing now");

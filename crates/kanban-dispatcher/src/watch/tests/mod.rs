@@ -48,7 +48,7 @@ impl Fleet {
 
     fn follow(&mut self, board: u32) -> std::result::Result<(), Error> {
         let path = self.path(board);
-        self.watch.follow(board, &path)
+        self.watch.follow(board, &path, Followed::Board)
     }
 
     fn write(&self, board: u32, name: &str) -> std::io::Result<()> {

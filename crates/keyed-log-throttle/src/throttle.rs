@@ -120,8 +120,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         let lasts = |slot: &Slot<K>| slot.holds_back(now);
         match self.shards.with(mark, key, class, lasts) {
             Some(true) => None,
-            Some(false) => self.decide(now, mark, key, class, own),
-            None => self.check_new(now, mark, key, class, own),
+            Some(false) | None => self.decide(now, mark, key, class, own),
         }
     }
 
@@ -179,28 +178,10 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Mark::of(self.hasher.hash_one(key))
     }
 
-    /// For a known key's few lines that are not surely held back.
-    // It looks the key up again: an answer carried out of the first look cost all the others a copy of it.
+    /// For a new key, and for a known one's few lines that are not surely held back.
+    // It looks that key up again: an answer carried out of the first look cost all the others a copy of it.
     #[cold]
     fn decide<Q>(
-        &self,
-        now: u64,
-        mark: Mark,
-        key: &Q,
-        class: ClassId,
-        own: impl FnOnce(&Q) -> K,
-    ) -> Option<Line>
-    where
-        Q: ?Sized + Equivalent<K>,
-    {
-        let decide = |slot: &Slot<K>| self.core.decide(now, slot, mark);
-        let known = self.shards.with(mark, key, class, decide);
-        // It may have been evicted meanwhile.
-        known.unwrap_or_else(|| self.check_new(now, mark, key, class, own))
-    }
-
-    #[cold]
-    fn check_new<Q>(
         &self,
         now: u64,
         mark: Mark,

@@ -69,6 +69,11 @@ impl<T: Send + 'static> Lanes<T> {
         self.shared.more.notify_one();
     }
 
+    /// Whether each job's result has been received.
+    pub(crate) fn are_all_in(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
     /// Results of jobs that an earlier call gave up on.
     pub(crate) fn late(&mut self) -> Vec<T> {
         let late: Vec<(u64, T)> = self.done.try_iter().collect();

@@ -41,7 +41,8 @@ fn both_ways(test: impl Fn(&Fleet, &mut Dispatcher) -> Result) -> Result {
     Ok(())
 }
 
-/// Ticks until no board has a turn, and all has been asked after that; `cargo xtask syscalls` holds that nothing is asked then.
+/// Ticks until no board has a turn, and all has been asked after that: nothing is asked then, as the tests of `around.rs` and
+/// `cargo xtask syscalls` hold.
 fn rest(fleet: &Fleet, dispatcher: &mut Dispatcher) -> Result {
     until("no board has a turn", || {
         fleet.grow_old("alpha")?;
@@ -89,6 +90,30 @@ fn a_pause_and_its_end() -> Result {
         levers.resume(&slug(fleet)?)?;
         dispatcher.tick();
         assert_eq!(said(fleet, "is resumed"), 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_pause_in_a_ledger_to_which_a_link_leads() -> Result {
+    both_ways(|fleet, dispatcher| {
+        let (ledger, there) = (fleet.root.ledger(), fleet.path().join("there"));
+        for to in ["one", "two"] {
+            dispatcher.shut_down();
+            fs::create_dir_all(there.join(to))?;
+            let to = there.join(to).join("state.db");
+            fs::copy(&ledger, &to)?;
+            fs::remove_file(&ledger)?;
+            symlink(&to, &ledger)?;
+            rest(fleet, dispatcher)?;
+            let mut levers = Levers::open(&fleet.root, &fleet.clock)?;
+            let before = said(fleet, "is paused");
+            levers.pause(&slug(fleet)?, None)?;
+            dispatcher.tick();
+            assert_eq!(said(fleet, "is paused"), before + 1, "{}", to.display());
+            levers.resume(&slug(fleet)?)?;
+            dispatcher.tick();
+        }
         Ok(())
     })
 }

@@ -69,14 +69,16 @@ impl Roster {
         for seat in &mut self.seats {
             seat.is_watched = false;
         }
-        self.hints.watch = None;
-        self.hints.around.distrust();
+        let was_watching = self.hints.watch.take().is_some();
         if is_wanted {
             let wake = wake.clone();
             match Watch::new(move || wake.news()) {
                 Ok(watch) => self.hints.watch = Some(watch),
                 Err(error) => self.hints.complain(&error),
             }
+        }
+        if was_watching || self.hints.watch.is_some() {
+            self.hints.around.distrust();
         }
         self.follow();
     }

@@ -8,6 +8,7 @@ mod hints;
 mod homes;
 mod lead;
 mod levers;
+mod open_dir;
 mod pass;
 mod risks;
 mod rooms;

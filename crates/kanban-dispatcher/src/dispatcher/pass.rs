@@ -57,22 +57,22 @@ impl Dispatcher {
 
     /// What there is to do, if all that a turn depends on beside its board is as it was when it was asked last; `None`: it is to be asked.
     fn overlook(&mut self, only: Option<&HashSet<Slug>>) -> Option<Choice> {
-        if self.lock.is_none() || self.surroundings.is_step(&self.site.clock) {
+        // Of a turn that comes back late nobody tells.
+        let is_led = self.lock.is_some() && self.lanes.are_all_in();
+        if !is_led || self.surroundings.is_step(&self.site.clock) {
             return None;
         }
         let pass = self.pass(only);
         self.roster.overlook(&self.site.root, pass)
     }
 
-    /// Asks for everything that a turn depends on, and then which boards have one. No turn goes by what was not asked in its pass.
+    /// Asks for everything that a turn depends on, and which boards have one. No turn goes by what was not asked in its pass.
     fn ask_all(
         &mut self,
         only: Option<&HashSet<Slug>>,
         looked: Option<Choice>,
     ) -> Result<Choice, (StandbyReason, Error)> {
-        // Places for those that wait may have become free meanwhile.
-        let looked = looked.filter(|_| self.out.is_empty());
-        let is_known = self.roster.ask_around(&self.site.root);
+        let was_known = self.roster.ask_around(&self.site.root);
         self.lead()?;
         self.pull_levers();
         self.look_around();
@@ -84,8 +84,8 @@ impl Dispatcher {
         self.drop_removed();
         // After a turn the ledger is written to, and all is asked anew anyway.
         let (ledger, version) = (&self.site.ledger, self.levers_at);
-        let is_lull = || version.is_some_and(|version| ledger.is_lull(version));
-        if is_known || (choice.turns.is_empty() && is_lull()) {
+        let is_lull = |version| was_known || (choice.turns.is_empty() && ledger.is_lull(version));
+        if version.is_some_and(is_lull) {
             self.roster.know_around();
         }
         Ok(choice)

@@ -1,14 +1,12 @@
 //! The boards that are there, in the order of discovery, and which of them need a turn.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::FileState;
-use rustix::fs::{Mode, OFlags, open};
 
 use super::hints::Hints;
+use super::open_dir::OpenDir;
 use super::seat::{Look, Seat};
 use crate::discover::{is_served, list};
 use crate::error::Error;
@@ -36,13 +34,6 @@ pub(super) struct Roster {
     is_new_list: bool,
     /// Some need a turn that did not when this pass looked at them first.
     has_woken: bool,
-}
-
-/// A directory that is open for its place alone: nothing is read by it. If it is a mount of its own, it cannot be unmounted meanwhile.
-#[derive(Debug)]
-struct OpenDir {
-    path: PathBuf,
-    fd: OwnedFd,
 }
 
 /// By what a pass chooses.
@@ -75,24 +66,6 @@ pub(super) struct Chosen {
     pub(super) board: Board,
     /// Only if there is a place for it.
     pub(super) only_waits: bool,
-}
-
-// ===== impl OpenDir =====
-
-impl OpenDir {
-    fn at(path: PathBuf) -> Option<Self> {
-        if !path.is_absolute() {
-            // A board elsewhere would be looked for from here.
-            return None;
-        }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = open(&path, flags, Mode::empty()).ok()?;
-        Some(Self { path, fd })
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 // ===== impl Roster =====
@@ -196,7 +169,7 @@ impl Roster {
             monotonic: pass.monotonic,
             is_sweep,
             file_time: file_time(),
-            dir: self.open_dir.as_ref().map(|dir| dir.fd.as_fd()),
+            dir: self.open_dir.as_ref().map(OpenDir::fd),
         };
         for nth in 0..some.as_ref().map_or(self.seats.len(), Vec::len) {
             let seat = &mut self.seats[some.as_ref().map_or(nth, |some| some[nth])];

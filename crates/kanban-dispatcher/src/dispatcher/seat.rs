@@ -46,7 +46,7 @@ pub(super) struct Look<'a> {
 // ===== impl Look =====
 
 impl Look<'_> {
-    #[inline(always)] // A return after a system call is dear; see `SqliteFiles::states_in`.
+    #[inline(always)] // A return after a system call is dear; see `FileState::of_in`.
     fn at(&self, files: &SqliteFiles) -> SqliteStates {
         match self.dir {
             Some(dir) => files.states_in(dir, self.file_time),

@@ -1,4 +1,5 @@
-//! Which boards' files have changed: a hint from the kernel, so that an unchanged board costs nothing.
+//! Which boards' files have changed, and which of the places that all boards depend on: a hint from the kernel, so that what is
+//! unchanged costs nothing.
 //!
 //! A hint and never the truth. What no hint was given for may still have changed where the kernel makes no event (see
 //! [`Watch::sees`] and [`Watch::drain`]), so the caller looks at everything from time to time.
@@ -22,9 +23,9 @@ use crate::error::Error;
 pub(crate) use queue::Followed;
 use queue::Queue;
 
-/// Tells which directories have changed since it was last asked.
+/// Tells which directories and files have changed since it was last asked.
 ///
-/// One inotify descriptor and one thread, however many directories; about 50 bytes for each of them here, and about 1 KB in
+/// One inotify descriptor and one thread, however many they are; about 50 bytes for each of them here, and about 1 KB in
 /// the kernel. The thread only wakes the caller: events are also read by [`drain`](Self::drain) itself, so what was written
 /// before the call is in its answer. After the thread has called `wake` it rests until the next drain; what a busy tick
 /// writes costs no switch of threads.
@@ -160,7 +161,7 @@ impl Watch {
         self.shared.lock().queue.follows(key)
     }
 
-    /// Adds to `changed` the keys of all directories that have changed since the last call, each once, without waiting.
+    /// Adds to `changed` the keys of all that has changed since the last call, each once, without waiting.
     ///
     /// Every write that had returned before this call is told. Not told is what makes no event: writing through a mapping of
     /// a file (SQLite writes its `-shm` so, nothing else), and renaming a directory further up.

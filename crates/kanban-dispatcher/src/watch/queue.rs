@@ -33,11 +33,11 @@ pub(crate) enum Followed {
     File,
 }
 
-/// Followed directories and their news.
+/// What is followed, and its news.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     keys: HashMap<u32, Entry>,
-    /// The kernel's number of a directory, with each key that stands for it.
+    /// The kernel's number of each, with each key that stands for it.
     ///
     /// Invariant: holds exactly the `wd` of all `keys` that have one.
     wds: BTreeSet<(i32, u32)>,

@@ -76,6 +76,19 @@ fn said(fleet: &Fleet, what: &str) -> usize {
         .count()
 }
 
+/// Whoever writes to what is there now is heard.
+fn is_heard(fleet: &Fleet, dispatcher: &mut Dispatcher) -> Result {
+    rest(fleet, dispatcher)?;
+    let mut levers = Levers::open(&fleet.root, &fleet.clock)?;
+    let before = said(fleet, "is paused");
+    levers.pause(&slug(fleet)?, None)?;
+    dispatcher.tick();
+    assert_eq!(said(fleet, "is paused"), before + 1);
+    levers.resume(&slug(fleet)?)?;
+    dispatcher.tick();
+    Ok(())
+}
+
 fn standby(dispatcher: &mut Dispatcher) -> Option<StandbyReason> {
     dispatcher.tick().standby.map(|standby| standby.reason)
 }
@@ -105,14 +118,7 @@ fn a_pause_in_a_ledger_to_which_a_link_leads() -> Result {
             fs::copy(&ledger, &to)?;
             fs::remove_file(&ledger)?;
             symlink(&to, &ledger)?;
-            rest(fleet, dispatcher)?;
-            let mut levers = Levers::open(&fleet.root, &fleet.clock)?;
-            let before = said(fleet, "is paused");
-            levers.pause(&slug(fleet)?, None)?;
-            dispatcher.tick();
-            assert_eq!(said(fleet, "is paused"), before + 1, "{}", to.display());
-            levers.resume(&slug(fleet)?)?;
-            dispatcher.tick();
+            is_heard(fleet, dispatcher)?;
         }
         Ok(())
     })
@@ -157,7 +163,7 @@ fn a_ledger_that_goes_away() -> Result {
         dispatcher.tick();
         assert!(ledger.exists());
         assert!(fleet.status("alpha")?.last_tick.is_some());
-        Ok(())
+        is_heard(fleet, dispatcher)
     })
 }
 
@@ -268,7 +274,7 @@ fn directories_that_go_away_and_come_back() -> Result {
         fs::rename(own, away(own))?;
         assert_eq!(standby(dispatcher), None);
         assert!(fleet.root.ledger().exists(), "another one");
-        Ok(())
+        is_heard(fleet, dispatcher)
     })
 }
 

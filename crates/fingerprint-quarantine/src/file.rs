@@ -138,8 +138,7 @@ impl FileState {
     /// ```
     #[cfg(all(unix, feature = "dirfd"))]
     #[must_use]
-    // Part of the loop that calls it: where a kernel guards its returns against speculation, the first return after a system call is
-    // mispredicted, and costs a third of that call.
+    // Part of the loop that calls it: on some machines the first return after a system call costs a third of that call.
     #[inline(always)]
     pub fn of_in(dir: impl std::os::fd::AsFd, path: &Path, now: SystemTime) -> Self {
         let ns = |seconds: i64, ns: u64| i128::from(seconds) * 1_000_000_000 + i128::from(ns);

@@ -12,7 +12,7 @@ use fingerprint_quarantine::{FileState, SqliteStamp};
 use kanban_dispatcher::{Dispatcher, FileLock, Levers, Root, Slug, StandbyReason, Store};
 
 use self::support::halted::{self, Halted};
-use self::support::{Fleet, Result, child, until};
+use self::support::{Fleet, Result, child, connect, until};
 
 /// The other process: see [`support::halted`].
 #[test]
@@ -115,7 +115,7 @@ fn a_pause_in_a_ledger_to_which_a_link_leads() -> Result {
             dispatcher.shut_down();
             fs::create_dir_all(there.join(to))?;
             let to = there.join(to).join("state.db");
-            fs::copy(&ledger, &to)?;
+            connect(&ledger)?.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
             fs::remove_file(&ledger)?;
             symlink(&to, &ledger)?;
             is_heard(fleet, dispatcher)?;

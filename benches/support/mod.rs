@@ -66,17 +66,17 @@ impl Fleet {
         fleet
     }
 
-    /// Ticks until every board is quiet, and twice more.
+    /// Ticks until every board has been quiet for a while: a file must have an age before it counts as unchanged, and the ledger's
+    /// is written after the last turn of a board.
     fn settle(&mut self, boards: usize) {
-        let mut left = 500;
-        while self.dispatcher.tick().quiet != boards {
+        let (mut left, mut quiet) = (500, 0);
+        while quiet < 10 {
             left -= 1;
             assert!(left > 0, "the boards do not become quiet");
-            // Files must have an age before they count as unchanged.
+            let is_quiet = self.dispatcher.tick().quiet == boards;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
             thread::park_timeout(Duration::from_millis(5));
         }
-        self.dispatcher.tick();
-        self.dispatcher.tick();
     }
 
     /// Another program makes so many tasks of the default board ready.

@@ -35,7 +35,7 @@ const STEPS: &[(&str, Step)] = &[
     ("benches", bench::brief),
 ];
 
-/// Runs every step, also after one that failed, and ends with a table.
+/// Runs every step, also after one that failed, and ends with a table and the reasons: of a long log only the end may be kept.
 pub(crate) fn run_all() -> Done {
     // It takes a minute to come, and nothing needs it before the tests. Whether it has come is asked then.
     std::thread::spawn(|| drop(Peer::ready()));
@@ -48,7 +48,7 @@ pub(crate) fn run_all() -> Done {
         let seconds = begun.elapsed().as_secs_f64();
         if let Err(why) = &done {
             println!("{name} failed: {why}");
-            failed.push(*name);
+            failed.push(format!("{name}: {why}"));
         }
         table.push((name, seconds, if done.is_ok() { "ok" } else { "FAILED" }));
     }
@@ -64,7 +64,7 @@ pub(crate) fn run_all() -> Done {
     if failed.is_empty() {
         return Ok(());
     }
-    Err(format!("failed: {}", failed.join(", ")))
+    Err(format!("failed:\n  {}", failed.join("\n  ")))
 }
 
 fn docs() -> Done {

@@ -50,6 +50,7 @@ pub(crate) fn run() -> Done {
     } = sum;
     if !names.is_empty() {
         println!("\nfailed:\n  {}", names.join("\n  "));
+        done = done.map_err(|why| format!("{why}: {}", names.join(", ")));
     }
     let word = if done.is_ok() { "passed" } else { "FAILED" };
     println!(

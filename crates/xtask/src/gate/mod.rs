@@ -67,10 +67,12 @@ fn told(findings: &[Finding]) -> Done {
     for finding in findings {
         println!("gate: {finding}");
     }
-    let worse = findings.iter().filter(|finding| finding.is_bad()).count();
-    if worse > 0 {
+    let worse = findings.iter().filter(|finding| finding.is_bad());
+    let worse: Vec<String> = worse.map(Finding::to_string).collect();
+    if !worse.is_empty() {
         return Err(format!(
-            "{worse} counts are worse than {PAGE} allows; a change that is meant is accepted by `cargo xtask gate --write`, in the commit that makes it"
+            "worse than {PAGE} allows; a change that is meant is accepted by `cargo xtask gate --write`, in the commit that makes it: {}",
+            worse.join("; ")
         ));
     }
     match findings.is_empty() {
@@ -164,6 +166,6 @@ mod tests {
             Ok(())
         );
         let error = told(&judge("allocations", &counts(100), &counts(200)));
-        assert!(error.is_err_and(|why| why.contains("gate --write")));
+        assert!(error.is_err_and(|why| why.contains("gate --write") && why.contains("\"tick\"")));
     }
 }

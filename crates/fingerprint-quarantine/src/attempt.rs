@@ -29,6 +29,20 @@ use crate::sync::Arc;
 ///     attempt.ok();
 /// }
 /// ```
+/// or cloned:
+/// ```compile_fail,E0599
+/// use fingerprint_quarantine::Attempt;
+/// fn both<'q>(attempt: Attempt<'q, u32, u32>) -> [Attempt<'q, u32, u32>; 2] {
+///     [attempt.clone(), attempt]
+/// }
+/// ```
+/// or made by hand, for this key or another:
+/// ```compile_fail,E0451
+/// use fingerprint_quarantine::{Attempt, Reason};
+/// fn forge(of: Attempt<'static, u32, u32>) -> Attempt<'static, u32, u32> {
+///     Attempt { why: Reason::Manual, ..of }
+/// }
+/// ```
 #[must_use = "an attempt that is dropped is as if it had not been"]
 pub struct Attempt<'q, K, T, C = Monotonic, Q: ?Sized = K> {
     core: &'q Core<K, T, C>,
@@ -78,6 +92,13 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
     }
 
     /// The stamp it would be held with; `None` at the first attempt by [`Quarantine::admit`](crate::Quarantine::admit).
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::Quarantine;
+    /// let quarantine = Quarantine::<u32, u64>::new();
+    /// assert_eq!(quarantine.admit(&7, || 1).go().unwrap().stamp(), None);
+    /// assert_eq!(quarantine.admit_stamped(&7, 1).go().unwrap().stamp(), Some(&1));
+    /// ```
     #[must_use]
     pub fn stamp(&self) -> Option<&T> {
         self.stamp.as_ref()

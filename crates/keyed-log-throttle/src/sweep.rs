@@ -36,6 +36,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     /// assert!(throttle.recovered("alpha").is_none(), "said once");
     /// # Ok::<(), &str>(())
     /// ```
+    #[must_use = "it has taken what was pending"]
     pub fn recovered<Q>(&self, key: &Q) -> Option<Recovery>
     where
         Q: ?Sized + Hash + Equivalent<K>,
@@ -65,6 +66,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     /// assert_eq!(throttle.forget("alpha").map(|end| end.suppressed), Some(9));
     /// assert!(throttle.is_empty() && throttle.totals().is_conserved());
     /// ```
+    #[must_use = "it has taken what was pending"]
     pub fn forget<Q>(&self, key: &Q) -> Option<Recovery>
     where
         Q: ?Sized + Hash + Equivalent<K>,

@@ -54,11 +54,29 @@ impl<const N: usize> Classifier<N> {
     }
 
     /// What kind of failure `error` is; see [`classify`].
+    ///
+    /// ```
+    /// use error_classify::{Class, Classifier, Remedy, Rule, Verdict};
+    ///
+    /// let classifier = Classifier::new([Rule::new("app/text", |error| {
+    ///     error.is::<std::fmt::Error>().then(|| Verdict::new(Class::BadData, Remedy::GiveUp))
+    /// })]);
+    /// let error = std::io::Error::other(std::fmt::Error);
+    /// let verdict = classifier.classify(&error);
+    /// assert_eq!((verdict.class(), verdict.rule(), verdict.depth()), (Class::BadData, "app/text", 1));
+    /// ```
     pub fn classify<'e>(&self, error: &'e (dyn Error + 'static)) -> Verdict<'e> {
         walk(&self.rules, error)
     }
 
     /// The rules, in their order.
+    ///
+    /// ```
+    /// # use error_classify::{Classifier, Rule};
+    /// let rules = ["app/first", "app/second"].map(|name| Rule::new(name, |_error| None));
+    /// let classifier = Classifier::new(rules);
+    /// assert!(classifier.rules().iter().map(Rule::name).eq(["app/first", "app/second"]));
+    /// ```
     #[must_use]
     pub const fn rules(&self) -> &[Rule] {
         &self.rules

@@ -62,6 +62,13 @@ impl<'e> Missing<'e> {
     }
 
     /// The same object, known to belong to `table`.
+    ///
+    /// ```
+    /// # use error_classify::{Missing, ObjectKind};
+    /// let column = Missing::new(ObjectKind::Column, "title").in_table("tasks");
+    /// assert_eq!(column.kind(), ObjectKind::Column);
+    /// assert_eq!((column.table(), column.name()), (Some("tasks"), "title"));
+    /// ```
     #[must_use]
     pub fn in_table(self, table: impl Into<Cow<'e, str>>) -> Self {
         let mut missing = self.read();
@@ -83,6 +90,13 @@ impl<'e> Missing<'e> {
     }
 
     /// The same object, with the remark that the name was cut out of a text that has several readings.
+    ///
+    /// ```
+    /// # use error_classify::{Missing, ObjectKind};
+    /// let table = Missing::new(ObjectKind::Table, "tasks");
+    /// assert!(!table.is_approximate());
+    /// assert!(table.approximate().is_approximate());
+    /// ```
     #[must_use]
     pub fn approximate(self) -> Self {
         let mut missing = self.read();

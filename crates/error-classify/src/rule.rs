@@ -84,12 +84,25 @@ impl Rule {
     }
 
     /// The name that stands in the verdicts of this rule.
+    ///
+    /// ```
+    /// # use error_classify::Rule;
+    /// assert_eq!(Rule::new("app/number", |_error| None).name(), "app/number");
+    /// ```
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
     /// What this rule thinks of one error, its causes left aside.
+    ///
+    /// ```
+    /// use error_classify::{Rule, Verdict};
+    ///
+    /// let rule = Rule::new("app/text", |error| error.is::<std::fmt::Error>().then(Verdict::veto));
+    /// assert_eq!(rule.ask(&std::fmt::Error), Some(Verdict::veto().with_rule("app/text")));
+    /// assert_eq!(rule.ask(&std::io::Error::other(std::fmt::Error)), None, "only a cause");
+    /// ```
     pub fn ask<'e>(&self, error: &'e (dyn Error + 'static)) -> Option<Verdict<'e>> {
         let verdict = (self.opinion)(error)?;
         Some(if verdict.has_rule() {

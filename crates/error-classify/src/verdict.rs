@@ -93,12 +93,25 @@ impl<'e> Verdict<'e> {
     }
 
     /// The same opinion under the name of its rule. Without it a [`Rule`](crate::Rule) puts its own name here.
+    ///
+    /// ```
+    /// # use error_classify::{Class, Remedy, Verdict};
+    /// let verdict = Verdict::new(Class::Busy, Remedy::RetryCall).with_rule("app/queue full");
+    /// assert_eq!(verdict.rule(), "app/queue full");
+    /// ```
     pub const fn with_rule(mut self, rule: &'static str) -> Self {
         self.rule = rule;
         self
     }
 
     /// The same opinion with the driver's numeric code.
+    ///
+    /// ```
+    /// # use error_classify::{Class, Remedy, Verdict};
+    /// let verdict = Verdict::new(Class::Busy, Remedy::RetryCall);
+    /// assert_eq!(verdict.code(), None);
+    /// assert_eq!(verdict.with_code(5).code(), Some(5));
+    /// ```
     pub const fn with_code(mut self, code: i32) -> Self {
         self.code = code;
         self.marks |= CODED;
@@ -106,6 +119,14 @@ impl<'e> Verdict<'e> {
     }
 
     /// The same opinion with the name of what is missing.
+    ///
+    /// ```
+    /// # use error_classify::{Class, Missing, ObjectKind, Remedy, Verdict};
+    /// let verdict = Verdict::new(Class::SchemaDrift, Remedy::Repair);
+    /// assert_eq!(verdict.missing(), None);
+    /// let verdict = verdict.with_missing(Missing::new(ObjectKind::Table, "orders"));
+    /// assert_eq!(verdict.missing().map(Missing::name), Some("orders"));
+    /// ```
     pub fn with_missing(mut self, missing: Missing<'e>) -> Self {
         self.missing = Some(missing);
         self

@@ -64,6 +64,12 @@ pub struct Monotonic {
 
 impl Monotonic {
     /// A clock that starts at zero.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Clock, Monotonic};
+    /// assert!(Monotonic::new().now() < Duration::from_secs(60));
+    /// ```
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -111,6 +117,13 @@ pub struct FakeClock {
 
 impl FakeClock {
     /// A clock at `now`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Clock, FakeClock};
+    /// let minute = Duration::from_secs(60);
+    /// assert_eq!(FakeClock::at(minute).now(), minute);
+    /// ```
     #[must_use]
     pub fn at(now: Duration) -> Self {
         let clock = Self::default();
@@ -119,11 +132,31 @@ impl FakeClock {
     }
 
     /// Moves the time forward; at the end of time it stops.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Clock, FakeClock};
+    /// let minute = Duration::from_secs(60);
+    /// let clock = FakeClock::at(minute);
+    /// clock.advance(minute);
+    /// assert_eq!(clock.now(), minute * 2);
+    /// clock.advance(Duration::MAX);
+    /// assert_eq!(clock.now(), Duration::MAX);
+    /// ```
     pub fn advance(&self, by: Duration) {
         self.change(|now| now.saturating_add(by));
     }
 
     /// Sets the time, also back.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Clock, FakeClock};
+    /// let second = Duration::from_secs(1);
+    /// let clock = FakeClock::at(second * 60);
+    /// clock.set(second);
+    /// assert_eq!(clock.now(), second);
+    /// ```
     pub fn set(&self, to: Duration) {
         self.change(|_| to);
     }

@@ -162,6 +162,16 @@ impl FileState {
     }
 
     /// The stamp of a file that is there.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::FileState;
+    /// let file = tempfile::NamedTempFile::new()?;
+    /// let state = FileState::of(file.path());
+    /// assert_eq!(state.stamp().map(|stamp| stamp.len), Some(0));
+    /// assert!(state.is_empty_file() && !state.is_absent());
+    /// assert!(FileState::Absent.is_absent() && FileState::Absent.stamp().is_none());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub const fn stamp(&self) -> Option<&FileStamp> {
         match self {

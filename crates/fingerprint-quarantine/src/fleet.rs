@@ -37,6 +37,14 @@ impl FleetGuard {
     /// [`Attempt::in_trouble`](crate::Attempt::in_trouble) does: a guard that asks before it counts lets one more through than it says.
     ///
     /// One alone is never a fleet, whatever its share.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::FleetGuard;
+    /// let guard = FleetGuard { max_percent: 50, min_known: 2 };
+    /// assert!(!guard.is_fleet_wide(5, 10), "half of them may fail");
+    /// assert!(guard.is_fleet_wide(6, 10));
+    /// assert!(guard.is_fleet_wide(2, 2) && !guard.is_fleet_wide(1, 1));
+    /// ```
     #[must_use]
     pub const fn is_fleet_wide(&self, in_trouble: usize, known: usize) -> bool {
         // In 128 bits no count overflows.

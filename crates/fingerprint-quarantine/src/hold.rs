@@ -49,6 +49,14 @@ impl Hold {
     }
 
     /// For the time that `retry` gives, whatever happens to the thing.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Backoff, Hold};
+    /// let retry = Backoff::every(Duration::from_secs(60));
+    /// let hold = Hold::for_time(retry);
+    /// assert_eq!((hold.on_change, hold.retry), (false, Some(retry)));
+    /// ```
     #[must_use]
     pub const fn for_time(retry: Backoff) -> Self {
         Self {
@@ -59,6 +67,13 @@ impl Hold {
     }
 
     /// Until a person releases it.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::{Hold, Quarantine};
+    /// let quarantine = Quarantine::<u32, u64>::new();
+    /// let held = quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_released());
+    /// assert_eq!((held.on_change, held.retry_in), (false, None));
+    /// ```
     #[must_use]
     pub const fn until_released() -> Self {
         Self {
@@ -69,6 +84,14 @@ impl Hold {
     }
 
     /// The same, and a timer.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Backoff, Hold};
+    /// let retry = Backoff::every(Duration::from_secs(60));
+    /// let hold = Hold::until_changed().or_retry(retry);
+    /// assert_eq!((hold.on_change, hold.retry), (true, Some(retry)));
+    /// ```
     #[must_use]
     pub const fn or_retry(mut self, retry: Backoff) -> Self {
         self.retry = Some(retry);
@@ -129,6 +152,13 @@ impl Backoff {
     }
 
     /// Always the same wait.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::Backoff;
+    /// let wait = Duration::from_secs(60);
+    /// assert!((0..5).all(|round| Backoff::every(wait).delay(round, 0) == wait));
+    /// ```
     #[must_use]
     pub const fn every(wait: Duration) -> Self {
         Self {
@@ -204,6 +234,14 @@ impl Backoff {
 
     /// The wait after `round` timed attempts that failed, 0 for the first. The jitter is a pure function of `seed` and `round`;
     /// a quarantine's seed is the key's hash, so two runs agree if its hasher does.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::Backoff;
+    /// let second = Duration::from_secs(1);
+    /// let backoff = Backoff::new(second, second * 60);
+    /// assert_eq!([0, 3, u32::MAX].map(|round| backoff.delay(round, 0)), [second, second * 8, second * 60]);
+    /// ```
     #[must_use]
     pub fn delay(&self, round: u32, seed: u64) -> Duration {
         let mut delay = self.first;

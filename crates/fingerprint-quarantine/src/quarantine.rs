@@ -94,6 +94,13 @@ impl<K, T, C, S> Quarantine<K, T, C, S> {
     }
 
     /// Whether no key is on record.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::{Hold, Quarantine};
+    /// let quarantine = Quarantine::<u32, u64>::new();
+    /// quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_changed());
+    /// assert!(!quarantine.is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -176,6 +176,14 @@ pub struct SqliteFiles {
 
 impl SqliteFiles {
     /// The files of the database at `db`, which need not exist. Asks the file system only whether `db` is a link.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let files = SqliteFiles::new(Path::new("boards/a.db"));
+    /// assert_eq!(files.main(), Path::new("boards/a.db"));
+    /// assert_eq!(files.wal(), Path::new("boards/a.db-wal"));
+    /// ```
     #[must_use]
     pub fn new(db: &Path) -> Self {
         let mut wal: OsString = resolve(db).into_os_string();
@@ -193,12 +201,31 @@ impl SqliteFiles {
     }
 
     /// [`observe`](Self::observe) with the wall time as an argument, as in [`FileState::of_at`].
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let now = SystemTime::now();
+    /// let db = tempfile::NamedTempFile::new()?;
+    /// let files = SqliteFiles::new(db.path());
+    /// assert!(files.observe_at(now).is_young());
+    /// assert!(!files.observe_at(now + Duration::from_secs(60)).is_young());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn observe_at(&self, now: SystemTime) -> SqliteStamp {
         self.states_at(now).stamp()
     }
 
     /// Each of the two as it is now.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let db = tempfile::NamedTempFile::new()?;
+    /// let states = SqliteFiles::new(db.path()).states();
+    /// assert!(states.main.is_empty_file() && states.wal.is_absent());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
@@ -217,6 +244,14 @@ impl SqliteFiles {
 
     /// The same files by their names below the directory `dir`, for [`states_in`](Self::states_in). What is elsewhere keeps its path,
     /// which must be absolute: any other is looked up from the directory that is given there.
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let files = SqliteFiles::new(Path::new("/boards/a.db"));
+    /// assert_eq!(files.clone().below(Path::new("/elsewhere")), files);
+    /// assert_eq!(files.below(Path::new("/boards")).wal(), Path::new("a.db-wal"));
+    /// ```
     #[cfg(all(unix, feature = "dirfd"))]
     #[must_use]
     pub fn below(self, dir: &Path) -> Self {

@@ -69,12 +69,30 @@ impl<K, C, S> Builder<K, C, S> {
     /// The least time between two lines of one key and class; 60 s unless set.
     ///
     /// Zero holds nothing back. Anything above 292 years counts as 292 years.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let [rare, all] = [Duration::from_secs(3600), Duration::ZERO]
+    ///     .map(|window| LogThrottle::<u64>::builder().window(window).build());
+    /// assert_eq!(rare.window(0), Duration::from_secs(3600));
+    /// assert!((0..3).all(|_| all.check(&7, 0).is_some()));
+    /// ```
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
     /// A window of its own for one class; the last one set counts.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let minute = Duration::from_secs(60);
+    /// let builder = LogThrottle::<u64>::builder().class_window(7, minute * 5).class_window(7, minute * 2);
+    /// let throttle = builder.build();
+    /// assert_eq!((throttle.window(0), throttle.window(7)), (minute, minute * 2));
+    /// ```
     pub fn class_window(mut self, class: impl Into<ClassId>, window: Duration) -> Self {
         self.class_windows.insert(class.into(), window);
         self
@@ -84,6 +102,13 @@ impl<K, C, S> Builder<K, C, S> {
     ///
     /// A new key that finds the throttle full shares one overflow entry with the others of its class. Zero is allowed: all
     /// keys share, and what is left is a throttle per class.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// let throttle = LogThrottle::<u64>::builder().capacity(1).build();
+    /// let lines = (0..3).filter_map(|key| throttle.check(&key, 0)).count();
+    /// assert_eq!((lines, throttle.len(), throttle.totals().folded), (2, 1, 2));
+    /// ```
     pub fn capacity(mut self, entries_max: usize) -> Self {
         self.capacity = entries_max;
         self
@@ -92,6 +117,17 @@ impl<K, C, S> Builder<K, C, S> {
     /// How long a silent incident is remembered for its recovery line; ten windows unless set.
     ///
     /// Counted from the end of the entry's window. A throttle that was full since the last sweep forgets at once.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LogThrottle, governor::clock::FakeRelativeClock};
+    /// # use std::time::Duration;
+    /// let (clock, minute) = (FakeRelativeClock::default(), Duration::from_secs(60));
+    /// let throttle = LogThrottle::<u64>::builder().remember(minute).clock(clock.clone()).build();
+    /// assert!(throttle.check(&7, 0).is_some());
+    /// clock.advance(minute * 2); // The window, and a minute of silence.
+    /// throttle.sweep(|_key, _class, _pending| ());
+    /// assert!(throttle.recovered(&7).is_none());
+    /// ```
     pub fn remember(mut self, remember: Duration) -> Self {
         self.remember = Some(remember);
         self

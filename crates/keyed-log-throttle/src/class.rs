@@ -40,6 +40,11 @@ impl ClassId {
     }
 
     /// The number of this class.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::ClassId;
+    /// assert_eq!(ClassId::new(7).get(), 7);
+    /// ```
     pub const fn get(self) -> u16 {
         self.0
     }

@@ -45,16 +45,39 @@ impl<K, C: Clock> Handle<K, C> {
     }
 
     /// Lines held back and not reported, of this key and class only.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// let throttle = LogThrottle::<u64>::builder().build();
+    /// let [one, other] = [0, 1].map(|class| throttle.handle(&7, class));
+    /// for _ in 0..4 {
+    ///     let _ = one.check();
+    /// }
+    /// assert_eq!((one.pending(), other.pending()), (3, 0));
+    /// ```
     pub fn pending(&self) -> u64 {
         self.slot.pending()
     }
 
     /// The class.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{ClassId, LogThrottle};
+    /// let throttle = LogThrottle::<u64>::builder().build();
+    /// assert_eq!(throttle.handle(&7, 3).class(), ClassId::new(3));
+    /// ```
     pub fn class(&self) -> ClassId {
         self.slot.class
     }
 
     /// Whether this handle shares its class's overflow entry, because the throttle was full when it was made.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// let throttle = LogThrottle::<u64>::builder().capacity(1).build();
+    /// let [first, second] = [1, 2].map(|key| throttle.handle(&key, 0));
+    /// assert_eq!((first.is_folded(), second.is_folded()), (false, true));
+    /// ```
     pub fn is_folded(&self) -> bool {
         self.slot.sketch.is_some()
     }

@@ -44,6 +44,13 @@ impl<K> LogThrottle<K> {
     }
 
     /// Windows per class, capacity, clock, hasher: see [`Builder`].
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// # use std::time::Duration;
+    /// let throttle = LogThrottle::<String>::builder().build();
+    /// assert_eq!((throttle.window(0), throttle.capacity()), (Duration::from_secs(60), 16_384));
+    /// ```
     pub fn builder() -> Builder<K> {
         Builder::new()
     }
@@ -234,6 +241,13 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     }
 
     /// (key, class) entries held now; never above [`capacity`](Self::capacity). Overflow entries are not among them.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// let throttle = LogThrottle::<u64>::builder().build();
+    /// let _ = [(1, 0), (1, 0), (1, 7)].map(|(key, class)| throttle.check(&key, class));
+    /// assert!(throttle.len() == 2 && !throttle.is_empty());
+    /// ```
     pub fn len(&self) -> usize {
         self.shards.len()
     }

@@ -76,6 +76,17 @@ impl<C: Clock> TickClock<C> {
     /// Sets the time, for all clones. Call it at the top of each round.
     ///
     /// Several threads may tick; the latest time wins, and time never goes back.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{TickClock, governor::clock::{Clock, FakeRelativeClock}};
+    /// # use std::time::Duration;
+    /// let source = FakeRelativeClock::default();
+    /// let clock = TickClock::over(source.clone());
+    /// let clone = clock.clone();
+    /// source.advance(Duration::from_secs(5));
+    /// clock.tick();
+    /// assert_eq!(Duration::from(clone.now()), Duration::from_secs(5));
+    /// ```
     pub fn tick(&self) {
         let now = self.source.now().duration_since(self.origin).as_u64();
         self.now.fetch_max(now, Relaxed);

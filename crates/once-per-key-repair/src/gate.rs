@@ -124,6 +124,13 @@ impl<K, S> RepairGate<K, S> {
     }
 
     /// Whether no key takes memory.
+    ///
+    /// ```
+    /// # use once_per_key_repair::RepairGate;
+    /// let gate = RepairGate::<u32>::new();
+    /// drop(gate.enter(&7));
+    /// assert!(!gate.is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

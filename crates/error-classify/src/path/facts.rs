@@ -101,12 +101,34 @@ impl PathFacts {
     }
 
     /// Whether file mode, directory mode or ownership refuse this process to write.
+    ///
+    /// ```
+    /// use std::fs::{OpenOptions, Permissions, set_permissions};
+    /// # use std::os::unix::fs::PermissionsExt;
+    ///
+    /// let file = tempfile::NamedTempFile::new()?;
+    /// set_permissions(file.path(), Permissions::from_mode(0o400))?;
+    /// let facts = error_classify::PathFacts::of(file.path());
+    /// // `root` may write all the same.
+    /// let refused = OpenOptions::new().append(true).open(file.path()).is_err();
+    /// assert_eq!((facts.forbids_writing(), facts.is_on_read_only_mount()), (refused, false));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn forbids_writing(&self) -> bool {
         self.file_use.write == Answer::Denied || self.parent_use.write == Answer::Denied
     }
 
     /// How many descriptors this process can still open; `None` where that cannot be counted.
+    ///
+    /// ```
+    /// # use error_classify::PathFacts;
+    /// let file = tempfile::NamedTempFile::new()?;
+    /// let before = PathFacts::of(file.path()).descriptors_free();
+    /// let _open = std::fs::File::open(file.path())?;
+    /// assert_eq!(PathFacts::of(file.path()).descriptors_free(), before.map(|free| free - 1));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub const fn descriptors_free(&self) -> Option<u64> {
         self.descriptors_free

@@ -38,6 +38,19 @@ pub(super) struct LineRef<'a> {
 
 impl LineKey {
     /// Target, level, file and line of the callsite.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LineThrottle, ThrottleLayer};
+    /// # use tracing_subscriber::{layer::Identity, prelude::*};
+    /// # let throttle = std::sync::Arc::new(LineThrottle::builder().build());
+    /// # let layer = ThrottleLayer::new(Identity::new(), throttle.clone());
+    /// # tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    /// #     (0..2).for_each(|_| tracing::error!(target: "driver", "no answer"));
+    /// # });
+    /// let mut targets = Vec::new();
+    /// throttle.drain(|key, _class, _pending| targets.push(key.metadata().target()));
+    /// assert_eq!(targets, ["driver"]);
+    /// ```
     pub fn metadata(&self) -> &'static Metadata<'static> {
         self.metadata
     }
@@ -46,6 +59,24 @@ impl LineKey {
     /// dispatcher, if it is enabled there. The layer passes it on as it is.
     ///
     /// It fits [`sweep`](crate::LogThrottle::sweep) and [`drain`](crate::LogThrottle::drain): `throttle.drain(LineKey::tell)`.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LineKey, LineThrottle, ThrottleLayer};
+    /// # use std::sync::{Arc, atomic::{AtomicU32, Ordering::Relaxed}};
+    /// # use tracing_subscriber::{layer::{Context, Layer}, prelude::*};
+    /// # static WRITTEN: AtomicU32 = AtomicU32::new(0);
+    /// # struct Count;
+    /// # impl<S: tracing::Subscriber> Layer<S> for Count {
+    /// #     fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) { WRITTEN.fetch_add(1, Relaxed); }
+    /// # }
+    /// let throttle = Arc::new(LineThrottle::builder().build());
+    /// let layer = ThrottleLayer::new(Count, throttle.clone());
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     (0..10).for_each(|_| tracing::error!("no answer"));
+    ///     throttle.drain(LineKey::tell);
+    /// });
+    /// assert_eq!(WRITTEN.load(Relaxed), 2, "the first of them, and a line about the other nine");
+    /// ```
     pub fn tell(&self, _class: ClassId, pending: Pending) {
         companion::with_event(self.metadata, self.shown(), None, &pending, |event| {
             dispatcher::get_default(|dispatch| {

@@ -131,6 +131,17 @@ impl<L, C: Clock> ThrottleLayer<L, C> {
     /// # Panics
     ///
     /// If they are more than 64.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LineThrottle, ThrottleLayer};
+    /// # use tracing_subscriber::{layer::Identity, prelude::*};
+    /// let throttle = std::sync::Arc::new(LineThrottle::builder().build());
+    /// let layer = ThrottleLayer::new(Identity::new(), throttle.clone()).keyed_by(["device"]);
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     [7, 8, 7].map(|device| tracing::error!(device, "no answer"));
+    /// });
+    /// assert_eq!((throttle.totals().permitted, throttle.totals().pending), (2, 1));
+    /// ```
     pub fn keyed_by<N: Into<Box<str>>>(mut self, fields: impl IntoIterator<Item = N>) -> Self {
         self.fields = fields.into_iter().map(Into::into).collect();
         assert!(self.fields.len() <= 64, "a key of at most 64 fields");

@@ -68,7 +68,10 @@ fn in_contexts(error: impl Error + Send + Sync + 'static) -> anyhow::Error {
 
 /// As in many dispatchers' first version.
 fn by_text(error: &Dyn) -> Class {
-    let text = error.to_string().to_lowercase();
+    class_of(&error.to_string().to_lowercase())
+}
+
+fn class_of(text: &str) -> Class {
     if text.contains("no such column") || text.contains("no such table") {
         Class::SchemaDrift
     } else if text.contains("malformed") || text.contains("not a database") {
@@ -217,6 +220,13 @@ fn many(c: &mut Criterion) {
     group.bench_function("each in three contexts", |b| {
         b.iter(|| classify(next().as_ref()).class())
     });
+    group.bench_function("peer: search the text of all", |b| {
+        b.iter(|| {
+            let said = next().chain().map(|error| error.to_string().to_lowercase());
+            said.map(|text| class_of(&text))
+                .find(|class| *class != Class::Unknown)
+        })
+    });
     group.finish();
 }
 
@@ -240,6 +250,9 @@ fn two_threads(c: &mut Criterion) {
         });
         group.bench_function("busy, by code", |b| {
             b.iter(|| classify(black_box(busy)).class())
+        });
+        group.bench_function("peer: search the text", |b| {
+            b.iter(|| by_text(black_box(busy)))
         });
         done.store(true, Ordering::Relaxed);
     });

@@ -162,6 +162,7 @@ fn healthy_many(c: &mut Criterion) {
     let handles = slots(&quarantine, &names);
     let loads: Vec<Box<AtomicBool>> = names.iter().map(|_| Box::default()).collect();
     let reclosers: Vec<Recloser> = names.iter().map(|_| recloser(false)).collect();
+    let failsafes: Vec<_> = names.iter().map(|_| failsafe(false)).collect();
     let map = Map::default();
     hold(&quarantine, "broken", &HOLD);
     hold(&fold, "broken", &HOLD);
@@ -180,6 +181,9 @@ fn healthy_many(c: &mut Criterion) {
     });
     walk(&mut group, "peer: recloser per key, closed", |n| {
         reclosers[n].call(|| Ok::<(), ()>(())).is_ok()
+    });
+    walk(&mut group, "peer: failsafe per key, closed", |n| {
+        failsafes[n].call(|| Ok::<(), ()>(())).is_ok()
     });
     walk(&mut group, "peer: map under a mutex", |n| {
         map.may_try(&names[n], Path::new("never looked at"))
@@ -200,7 +204,9 @@ fn held_without_a_look(c: &mut Criterion) {
         map.hold(name, Path::new("no such file"), now().checked_add(LONG));
     }
     let (handles, ticked_handles) = (slots(&quarantine, &names), slots(&ticked, &names));
-    let (recloser, failsafe) = (recloser(true), failsafe(true));
+    let reclosers: Vec<Recloser> = names.iter().map(|_| recloser(true)).collect();
+    let failsafes: Vec<_> = names.iter().map(|_| failsafe(true)).collect();
+    let (recloser, failsafe) = (&reclosers[0], &failsafes[0]);
     let until: Vec<Box<AtomicU64>> = names.iter().map(|_| Box::new(u64::MAX.into())).collect();
     let tick = AtomicU64::new(1);
     let is_over = |n: usize| tick.load(Ordering::Acquire) >= until[n].load(Ordering::Acquire);
@@ -223,10 +229,10 @@ fn held_without_a_look(c: &mut Criterion) {
         b.iter(|| is_go(ticked.admit(black_box("board-00000"), never)))
     });
     group.bench_function("peer: recloser, open", |b| {
-        b.iter(|| black_box(&recloser).call(|| Ok::<(), ()>(())).is_ok())
+        b.iter(|| black_box(recloser).call(|| Ok::<(), ()>(())).is_ok())
     });
     group.bench_function("peer: failsafe, open", |b| {
-        b.iter(|| black_box(&failsafe).call(|| Ok::<(), ()>(())).is_ok())
+        b.iter(|| black_box(failsafe).call(|| Ok::<(), ()>(())).is_ok())
     });
     group.bench_function("peer: map under a mutex", |b| {
         b.iter(|| map.may_try(black_box("board-00000"), never_looked))
@@ -244,6 +250,12 @@ fn held_without_a_look(c: &mut Criterion) {
     });
     walk(&mut group, "by key, TickClock", |n| {
         is_go(ticked.admit(names[n].as_str(), never))
+    });
+    walk(&mut group, "peer: recloser per key, open", |n| {
+        reclosers[n].call(|| Ok::<(), ()>(())).is_ok()
+    });
+    walk(&mut group, "peer: failsafe per key, open", |n| {
+        failsafes[n].call(|| Ok::<(), ()>(())).is_ok()
     });
     walk(&mut group, "peer: map under a mutex", |n| {
         map.may_try(&names[n], never_looked)
@@ -263,6 +275,9 @@ fn held_without_a_look(c: &mut Criterion) {
     });
     both(&mut group, "peer: recloser, open", || {
         recloser.call(|| Ok::<(), ()>(())).is_ok()
+    });
+    both(&mut group, "peer: failsafe, open", || {
+        failsafe.call(|| Ok::<(), ()>(())).is_ok()
     });
     both(&mut group, "peer: map under a mutex", || {
         map.may_try(black_box("board-00000"), never_looked)

@@ -225,7 +225,9 @@ fn two_threads(c: &mut Criterion) {
     );
     let (slot, clock, keys) = (Limit::new(), AtomicU64::new(1), ["board-0", "board-1"]);
     let mut bench = |name: &str, decide: &(dyn Fn(usize) -> bool + Sync)| {
-        group.bench_function(name, |b| b.iter_custom(|n| race(n, decide)));
+        group.bench_function(name, |b| {
+            b.iter_custom(|n| race(n, &Dispatch::none(), decide))
+        });
     };
     bench("limit: slot, tick clock", &|_| slot.passes(&clock));
     bench("one handle", &|_| handle.check().is_some());
@@ -238,15 +240,17 @@ fn two_threads(c: &mut Criterion) {
     group.finish();
 }
 
-fn race(iterations: u64, decide: &(dyn Fn(usize) -> bool + Sync)) -> Duration {
+fn race(iterations: u64, below: &Dispatch, decide: &(dyn Fn(usize) -> bool + Sync)) -> Duration {
     let start = Barrier::new(2);
     let run = |thread: usize| {
-        start.wait();
-        let begun = now();
-        for _ in 0..iterations {
-            black_box(decide(thread));
-        }
-        begun.elapsed()
+        dispatcher::with_default(below, || {
+            start.wait();
+            let begun = now();
+            for _ in 0..iterations {
+                black_box(decide(thread));
+            }
+            begun.elapsed()
+        })
     };
     thread::scope(|scope| {
         let other = scope.spawn(|| run(1));
@@ -329,25 +333,65 @@ fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
         keys.len(),
         |at| error(&keys[at]),
     );
+    for (name, below) in layers() {
+        event(&mut group, name, &below, keys.len(), |at| error(&keys[at]));
+    }
+    group.finish();
+}
+
+/// Our layer and the peer's, each around one that does nothing.
+fn layers() -> [(&'static str, Dispatch); 2] {
     let layer = ThrottleLayer::new(Sink, Arc::new(LineThrottle::new(WINDOW))).keyed_by(["board"]);
     let ours = Dispatch::new(tracing_subscriber::registry().with(layer));
-    event(&mut group, "layer", &ours, keys.len(), |at| {
-        error(&keys[at])
-    });
-
     let policy = Policy::token_bucket(1.0, 1e-9).expect("a valid policy");
     let limit = TracingRateLimitLayer::builder()
         .with_policy(policy)
         .with_max_signatures(2 * MANY);
     let filter = limit.build().expect("a valid layer");
     let theirs = Dispatch::new(tracing_subscriber::registry().with(Sink.with_filter(filter)));
-    event(
-        &mut group,
-        "peer: tracing-throttle",
-        &theirs,
-        keys.len(),
-        |at| error(&keys[at]),
-    );
+    [("layer", ours), ("peer: tracing-throttle", theirs)]
+}
+
+/// One line that two threads write at once.
+fn events_of_two(c: &mut Criterion) {
+    let mut group = group(c, "event, 2 threads");
+    let throttle = LogThrottle::<String>::new(WINDOW);
+    let handle = throttle.handle("board-7", CLASS);
+    let by_handle = |_| {
+        throttled!(
+            handle.check(),
+            Level::ERROR,
+            board = "board-7",
+            code = 5,
+            "it is locked"
+        );
+        true
+    };
+    let by_key = |_| {
+        let line = throttle.check("board-7", CLASS);
+        throttled!(
+            line,
+            Level::ERROR,
+            board = "board-7",
+            code = 5,
+            "it is locked"
+        );
+        true
+    };
+    let plain = |_| {
+        error("board-7");
+        true
+    };
+    let mut bench = |name: &str, below: &Dispatch, write: &(dyn Fn(usize) -> bool + Sync)| {
+        group.bench_function(name, |b| b.iter_custom(|n| race(n, below, write)));
+    };
+    let below = plain_registry();
+    bench("macro by handle", &below, &by_handle);
+    bench("macro by key", &below, &by_key);
+    bench("limit: an event that a no-op layer ignores", &below, &plain);
+    for (name, below) in layers() {
+        bench(name, &below, &plain);
+    }
     group.finish();
 }
 
@@ -369,5 +413,12 @@ fn event(
     });
 }
 
-criterion_group!(benches, held_back, permitted, two_threads, events);
+criterion_group!(
+    benches,
+    held_back,
+    permitted,
+    two_threads,
+    events,
+    events_of_two
+);
 criterion_main!(benches);

@@ -139,6 +139,9 @@ fn one_hot_key(c: &mut Criterion) {
     });
     one(group, "peer: moka get_with_by_ref", |at| spent.moka(at));
     one(group, "peer: once_map", |at| spent.once_map(at));
+    one(group, "peer: singleflight, no-op", |at| {
+        spent.singleflight(at)
+    });
 }
 
 fn many_keys(c: &mut Criterion) {
@@ -252,6 +255,9 @@ fn two_threads(c: &mut Criterion) {
     });
     both(group, "peer: moka get_with_by_ref", |at| spent.moka(at));
     both(group, "peer: once_map", |at| spent.once_map(at));
+    both(group, "peer: singleflight, no-op", |at| {
+        spent.singleflight(at)
+    });
 }
 
 // ===== how they are asked =====

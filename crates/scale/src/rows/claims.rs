@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kanban_dispatcher::{Config, Dispatcher, Job, WorkerCommand};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::Connection;
 
+use super::plain_claims::Plain;
 use super::{Plan, claim_syncs, sound};
 use crate::Result;
 use crate::fleet::{Fleet, connect};
-use crate::meter::{Cost, Costs, Repeat, measured, median, now_ns, until};
+use crate::meter::{Repeat, measured, median, now_ns, until};
 use crate::peer::Peer;
 use crate::report::{Line, NONE, Section, Value};
 use crate::settings::Mode;
@@ -61,32 +62,30 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
         ),
         ("backlog of 64", "", BACKLOG),
     ] {
-        let (refused, peers) = pair(plan, sql, ready, Start::Refused, rounds)?;
         let value = |ns: Option<f64>| ns.map_or(NONE, Value::Time);
-        let limit = match ready {
-            BACKLOG => Value::Time(limit(plan, rounds)?.wall),
-            _ => NONE,
-        };
+        let refused = in_turns(plan, sql, ready, Start::Refused, rounds)?;
         lines.push(
-            Line::new(format!("{name}, claimed"), Value::Time(refused.claimed))
-                .limit(limit)
-                .peer(value(peers.map(|peers| peers.claimed))),
+            Line::new(
+                format!("{name}, claimed"),
+                Value::Time(refused.ours.claimed),
+            )
+            .limit(Value::Time(refused.limit))
+            .peer(value(refused.peer.map(|peer| peer.claimed))),
         );
-        lines.push(
-            Line::new(format!("{name}, and refused"), Value::Time(refused.whole))
-                .peer(value(peers.map(|peers| peers.whole))),
-        );
-        let (started, peers) = pair(plan, sql, ready, Start::True, rounds)?;
-        lines.push(
-            Line::new(format!("{name}, and started"), Value::Time(started.whole))
-                .peer(value(peers.map(|peers| peers.whole))),
-        );
+        let started = in_turns(plan, sql, ready, Start::True, rounds)?;
+        for (what, all) in [("and refused", refused), ("and started", started)] {
+            lines.push(
+                Line::new(format!("{name}, {what}"), Value::Time(all.ours.whole))
+                    .peer(value(all.peer.map(|peer| peer.whole))),
+            );
+        }
     }
     lines.extend(claim_syncs::measure(plan)?);
     let about = "Time on the wall per claim, synchronous FULL on both sides. \"Claimed\": from the start of the tick until the launcher is \
                  asked for the first command, when all claims are committed; of the peer, until its first claim begins, and all its \
                  claims. Their workspaces are there already. \"And refused\": the whole tick where the launcher refuses, so that each failure is written too. \"And \
-                 started\": the whole tick, with a process for each. The limit is all claims in one plain transaction, with one sync.";
+                 started\": the whole tick, with a process for each. The limit is the claims alone, in one plain transaction with one sync: nothing \
+                 is asked but which tasks are ready. All three in turns.";
     Ok(Section {
         title: "Claims",
         about: about.to_owned(),
@@ -101,28 +100,36 @@ struct PerClaim {
     whole: f64,
 }
 
-/// Ours and the peer's, in turns: the machine is as fast for the one as for the other.
-fn pair(
-    plan: &Plan,
-    sql: &str,
-    ready: usize,
-    start: Start,
-    rounds: usize,
-) -> Result<(PerClaim, Option<PerClaim>)> {
+/// What one state of a board costs.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    ours: PerClaim,
+    /// Nanoseconds for one claim.
+    limit: f64,
+    peer: Option<PerClaim>,
+}
+
+/// Ours, the limit and the peer's, in turns: the machine is as fast for the one as for the other, and none finds warm caches.
+fn in_turns(plan: &Plan, sql: &str, ready: usize, start: Start, rounds: usize) -> Result<Found> {
     let mut ours = Ours::new(plan, sql, start)?;
+    let mut plain = Plain::new(plan, sql)?;
     let mut theirs = match &plan.python {
         Some(python) => Some(Theirs::new(plan, python, sql, start)?),
         None => None,
     };
-    let (mut costs, mut peers) = (Vec::new(), Vec::new());
+    let (mut costs, mut limits, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for round in Repeat::new(rounds, Duration::from_secs(16)) {
         costs.push(ours.round(round, ready)?);
+        limits.push(plain.round(round, ready)?);
         if let Some(theirs) = &mut theirs {
             peers.push(theirs.round(round, ready)?);
         }
     }
-    let peers = (!peers.is_empty()).then(|| per_claim(&peers, ready));
-    Ok((per_claim(&costs, ready), peers))
+    Ok(Found {
+        ours: per_claim(&costs, ready),
+        limit: median(limits) / ready as f64,
+        peer: (!peers.is_empty()).then(|| per_claim(&peers, ready)),
+    })
 }
 
 /// A dispatcher, and the first instant at which its launcher was asked; 0 is not yet.
@@ -261,49 +268,4 @@ impl Theirs {
         }
         Ok((claims.claimed, claims.wall))
     }
-}
-
-/// All rows of 64 claims in one transaction, by prepared statements.
-fn limit(plan: &Plan, rounds: usize) -> Result<Cost> {
-    let fleet = Fleet::idle(&plan.place, 1)?;
-    let mut db = connect(&fleet.boards[0])?;
-    let mut costs = Costs::default();
-    for round in Repeat::new(rounds, Duration::from_secs(10)) {
-        write(&db, &feed(round, BACKLOG))?;
-        let (done, cost) = measured(|| claim_all(&mut db));
-        if done? != BACKLOG {
-            return Err("the limit has not claimed them all".into());
-        }
-        costs.push(cost);
-    }
-    Ok(costs.median().each(BACKLOG))
-}
-
-fn claim_all(db: &mut Connection) -> rusqlite::Result<usize> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut ready = transaction
-        .prepare_cached("SELECT id FROM tasks WHERE status = 'ready' AND assignee IS NOT NULL")?;
-    let ids: Vec<String> = ready
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    drop(ready);
-    for id in &ids {
-        let mut run = transaction.prepare_cached(
-            "INSERT INTO task_runs (task_id, profile, status, claim_lock, claim_expires, started_at) \
-             VALUES (?1, 'coder', 'running', 'lock', 900, 1)",
-        )?;
-        run.execute([id])?;
-        let run = transaction.last_insert_rowid();
-        let mut task = transaction.prepare_cached(
-            "UPDATE tasks SET status = 'running', claim_lock = 'lock', claim_expires = 900, started_at = 1, \
-             current_run_id = ?2 WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL",
-        )?;
-        task.execute(params![id, run])?;
-        let mut event = transaction.prepare_cached(
-            "INSERT INTO task_events (task_id, run_id, kind, payload, created_at) VALUES (?1, ?2, 'claimed', '{}', 1)",
-        )?;
-        event.execute(params![id, run])?;
-    }
-    transaction.commit()?;
-    Ok(ids.len())
 }

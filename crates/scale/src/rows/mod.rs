@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod daemon;
 pub(crate) mod decision;
 pub(crate) mod idle;
+mod plain_claims;
 pub(crate) mod trouble;
 
 use std::path::PathBuf;

@@ -1,8 +1,7 @@
 //! Many made-up errors: messages near the real ones, any code, random chains of wrappers. Nothing panics, every chain has a
 //! verdict on one line, and under any code but 1 the text decides nothing.
 //!
-//! A few thousand cases by default. Ten million, on all cores, in a minute or two:
-//! `FUZZ_CASES=10000000 cargo test --release -p error-classify --features rusqlite,sqlstate --test fuzz -- --nocapture`.
+//! A few thousand cases by default. Ten million (`FUZZ_CASES=10000000`), on all cores, by `cargo xtask fuzz`.
 //! `FUZZ_SEED` repeats a run; the seed is printed, and a failing case names its own.
 #![cfg(feature = "rusqlite")]
 

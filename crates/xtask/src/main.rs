@@ -11,6 +11,7 @@ mod cases;
 mod ci;
 mod faults;
 mod features;
+mod fuzz;
 mod gate;
 mod msrv;
 mod old_sqlite;
@@ -48,6 +49,8 @@ Usage: cargo xtask CHORE
   faults [--write]
          each read, write, sync and open of a tick fails in turn, some minutes; --write puts the table into docs/reliability.md
 
+  fuzz   ten million made-up errors through error-classify, half a minute
+
   torture --seed N [--minutes M | --seconds S] [--peer] [--ungated] [--write]
          everything at once: writers, a nemesis and a checker; then the same with the peer's dispatcher, or ours without its
          gate; --write puts ours and the peer's into docs/reliability.md
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         ["cases", "--write"] => cases::run_all(true),
         ["faults"] => faults::run_all(false),
         ["faults", "--write"] => faults::run_all(true),
+        ["fuzz"] => fuzz::run_all(),
         ["old-sqlite", "--all"] => old_sqlite::check_all(),
         ["torture", words @ ..] => torture::run_one(words),
         ["-h" | "--help" | "help"] => {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fingerprint_quarantine::{
@@ -160,4 +161,17 @@ proptest! {
         clock.advance(left);
         prop_assert!(boards.admit_stamped("a", 1).go().is_some());
     }
+}
+
+#[test]
+fn the_monotonic_clock_goes_on() {
+    let clock = Monotonic::new();
+    let first = clock.now();
+    assert!((0..10_000_000).any(|_| clock.now() > first));
+}
+
+#[test]
+fn a_shared_clock_is_the_clock() {
+    let clock = Arc::new(FakeClock::at(SECOND * 5));
+    assert_eq!(Clock::now(&clock), SECOND * 5);
 }

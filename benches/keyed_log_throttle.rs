@@ -9,6 +9,7 @@
 //! event that no layer looks at.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +26,9 @@ use keyed_log_throttle::{
     DefaultHashBuilder, Handle, HostClock, LineThrottle, LogThrottle, ThrottleLayer, TickClock,
     throttled,
 };
-use tracing::{Dispatch, Level, Subscriber, dispatcher};
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing::field::{Field, Visit};
+use tracing::{Dispatch, Event, Level, Subscriber, dispatcher};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_throttle::{Policy, TracingRateLimitLayer};
 
 const WINDOW: Duration = Duration::from_secs(3600);
@@ -263,6 +265,21 @@ struct Sink;
 
 impl<S: Subscriber> Layer<S> for Sink {}
 
+/// Looks at the fields, as whoever makes a key of them must, and does nothing with them.
+struct Look;
+
+impl<S: Subscriber> Layer<S> for Look {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Nothing;
+        impl Visit for Nothing {
+            fn record_debug(&mut self, field: &Field, _: &dyn Debug) {
+                black_box(field);
+            }
+        }
+        event.record(&mut Nothing);
+    }
+}
+
 fn plain_registry() -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(Sink))
 }
@@ -339,8 +356,9 @@ fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
     group.finish();
 }
 
-/// Our layer and the peer's, each around one that does nothing.
-fn layers() -> [(&'static str, Dispatch); 2] {
+/// Our layer and the peer's, each around one that does nothing; and the least that either must do.
+fn layers() -> [(&'static str, Dispatch); 3] {
+    let least = Dispatch::new(tracing_subscriber::registry().with(Look));
     let layer = ThrottleLayer::new(Sink, Arc::new(LineThrottle::new(WINDOW))).keyed_by(["board"]);
     let ours = Dispatch::new(tracing_subscriber::registry().with(layer));
     let policy = Policy::token_bucket(1.0, 1e-9).expect("a valid policy");
@@ -349,7 +367,11 @@ fn layers() -> [(&'static str, Dispatch); 2] {
         .with_max_signatures(2 * MANY);
     let filter = limit.build().expect("a valid layer");
     let theirs = Dispatch::new(tracing_subscriber::registry().with(Sink.with_filter(filter)));
-    [("layer", ours), ("peer: tracing-throttle", theirs)]
+    [
+        ("limit: a layer that only looks at the fields", least),
+        ("layer", ours),
+        ("peer: tracing-throttle", theirs),
+    ]
 }
 
 /// One line that two threads write at once.
@@ -386,6 +408,10 @@ fn events_of_two(c: &mut Criterion) {
         group.bench_function(name, |b| b.iter_custom(|n| race(n, below, write)));
     };
     let below = plain_registry();
+    let (slot, clock) = (Limit::new(), AtomicU64::new(1));
+    bench("limit: slot before tracing", &below, &|_| {
+        slot.passes(&clock)
+    });
     bench("macro by handle", &below, &by_handle);
     bench("macro by key", &below, &by_key);
     bench("limit: an event that a no-op layer ignores", &below, &plain);

@@ -67,7 +67,7 @@ impl Fleet {
     }
 
     /// Ticks until every board has been quiet for a while: a file must have an age before it counts as unchanged, and the ledger's
-    /// is written after the last turn of a board.
+    /// is written after the last turn of a board. It is too short a while for a file system that keeps whole seconds.
     fn settle(&mut self, boards: usize) {
         let (mut left, mut quiet) = (500, 0);
         while quiet < 10 {

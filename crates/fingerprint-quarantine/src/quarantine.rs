@@ -98,6 +98,7 @@ impl<K, T, C, S> Quarantine<K, T, C, S> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
+    /// assert!(quarantine.is_empty());
     /// quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_changed());
     /// assert!(!quarantine.is_empty());
     /// ```

@@ -102,3 +102,22 @@ fn turn() -> usize {
 
 #[cfg(all(test, throttle_loom))]
 loom::thread_local!(pub(crate) static TURN: std::cell::Cell<usize> = std::cell::Cell::new(0));
+
+#[cfg(all(test, not(throttle_loom)))]
+mod tests {
+    use std::thread;
+
+    use super::{COPIES, turn};
+
+    #[test]
+    fn threads_are_spread_over_all_copies_and_each_stays_with_its_own() {
+        let of_a_thread = || thread::spawn(|| (turn(), turn())).join();
+        let mut seen = [false; COPIES];
+        // Other tests' threads take turns too.
+        for (first, again) in (0..1000).flat_map(|_| of_a_thread()) {
+            assert_eq!(first, again);
+            seen[first] = true;
+        }
+        assert_eq!(seen, [true; COPIES]);
+    }
+}

@@ -128,6 +128,7 @@ impl<K, S> RepairGate<K, S> {
     /// ```
     /// # use once_per_key_repair::RepairGate;
     /// let gate = RepairGate::<u32>::new();
+    /// assert!(gate.is_empty());
     /// drop(gate.enter(&7));
     /// assert!(!gate.is_empty());
     /// ```

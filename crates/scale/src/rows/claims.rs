@@ -69,7 +69,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
                 format!("{name}, claimed"),
                 Value::Time(refused.ours.claimed),
             )
-            .limit(Value::Time(refused.limit))
+            .limit(value(refused.limit))
             .peer(value(refused.peer.map(|peer| peer.claimed))),
         );
         let started = in_turns(plan, sql, ready, Start::True, rounds)?;
@@ -104,15 +104,19 @@ struct PerClaim {
 #[derive(Debug, Clone, Copy)]
 struct Found {
     ours: PerClaim,
-    /// Nanoseconds for one claim.
-    limit: f64,
+    /// Nanoseconds for one claim, where no process is started.
+    limit: Option<f64>,
     peer: Option<PerClaim>,
 }
 
 /// Ours, the limit and the peer's, in turns: the machine is as fast for the one as for the other, and none finds warm caches.
 fn in_turns(plan: &Plan, sql: &str, ready: usize, start: Start, rounds: usize) -> Result<Found> {
     let mut ours = Ours::new(plan, sql, start)?;
-    let mut plain = Plain::new(plan, sql)?;
+    // The limit knows of no processes.
+    let mut plain = match start {
+        Start::Refused => Some(Plain::new(plan, sql)?),
+        Start::True => None,
+    };
     let mut theirs = match &plan.python {
         Some(python) => Some(Theirs::new(plan, python, sql, start)?),
         None => None,
@@ -120,14 +124,16 @@ fn in_turns(plan: &Plan, sql: &str, ready: usize, start: Start, rounds: usize) -
     let (mut costs, mut limits, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for round in Repeat::new(rounds, Duration::from_secs(16)) {
         costs.push(ours.round(round, ready)?);
-        limits.push(plain.round(round, ready)?);
+        if let Some(plain) = &mut plain {
+            limits.push(plain.round(round, ready)?);
+        }
         if let Some(theirs) = &mut theirs {
             peers.push(theirs.round(round, ready)?);
         }
     }
     Ok(Found {
         ours: per_claim(&costs, ready),
-        limit: median(limits) / ready as f64,
+        limit: (!limits.is_empty()).then(|| median(limits) / ready as f64),
         peer: (!peers.is_empty()).then(|| per_claim(&peers, ready)),
     })
 }

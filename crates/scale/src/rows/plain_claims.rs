@@ -1,4 +1,4 @@
-//! The limit of a claim: its rows and its sync, and nothing that a dispatcher has to find out before.
+//! The limit of a claim: its rows and its sync, and nothing that a dispatcher has to find out before but which tasks are ready.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -12,6 +12,8 @@ use crate::meter::measured;
 pub(super) struct Plain {
     _fleet: Fleet,
     db: Connection,
+    /// Whoever makes tasks ready: what another connection has written is in nobody's cache.
+    feeder: Connection,
 }
 
 impl Plain {
@@ -19,13 +21,14 @@ impl Plain {
         let fleet = Fleet::new(&plan.place, 1, sql)?;
         Ok(Self {
             db: connect(&fleet.boards[0])?,
+            feeder: connect(&fleet.boards[0])?,
             _fleet: fleet,
         })
     }
 
     /// Nanoseconds.
     pub(super) fn round(&mut self, round: usize, ready: usize) -> Result<f64> {
-        write(&self.db, &feed(round, ready))?;
+        write(&self.feeder, &feed(round, ready))?;
         let (done, cost) = measured(|| claim_all(&mut self.db));
         match done? == ready {
             true => Ok(cost.wall),
@@ -42,22 +45,26 @@ fn claim_all(db: &mut Connection) -> rusqlite::Result<usize> {
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     drop(ready);
+    let (lock, expires) = ("rs.host:12345:6553f100:1", 1_700_000_900);
     for id in &ids {
         let mut run = transaction.prepare_cached(
             "INSERT INTO task_runs (task_id, profile, status, claim_lock, claim_expires, started_at) \
-             VALUES (?1, 'coder', 'running', 'lock', 900, 1)",
+             VALUES (?1, 'coder', 'running', ?2, ?3, 1700000000)",
         )?;
-        run.execute([id])?;
+        run.execute(params![id, lock, expires])?;
         let run = transaction.last_insert_rowid();
         let mut task = transaction.prepare_cached(
-            "UPDATE tasks SET status = 'running', claim_lock = 'lock', claim_expires = 900, started_at = 1, \
-             current_run_id = ?2 WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL",
+            "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, started_at = 1700000000, \
+             last_heartbeat_at = NULL, worker_pid = NULL, current_run_id = ?4 \
+             WHERE id = ?1 AND status = 'ready' AND claim_lock IS NULL",
         )?;
-        task.execute(params![id, run])?;
+        task.execute(params![id, lock, expires, run])?;
         let mut event = transaction.prepare_cached(
-            "INSERT INTO task_events (task_id, run_id, kind, payload, created_at) VALUES (?1, ?2, 'claimed', '{}', 1)",
+            "INSERT INTO task_events (task_id, run_id, kind, payload, created_at) \
+             VALUES (?1, ?2, 'claimed', ?3, 1700000000)",
         )?;
-        event.execute(params![id, run])?;
+        let payload = format!(r#"{{"lock": "{lock}", "expires": {expires}, "run_id": {run}}}"#);
+        event.execute(params![id, run, payload])?;
     }
     transaction.commit()?;
     Ok(ids.len())

@@ -6,7 +6,7 @@
 //! governor keyed by its hash map, a mutex around a map as people write it (it counts nothing and never forgets), and
 //! tracing-throttle's layer. "Event" is a whole `tracing::error!` with two fields and a message, denied, below a registry
 //! that is the scoped default; the limit there asks the slot before tracing hears of anything, and for a layer it is the
-//! event that no layer looks at.
+//! event that no layer looks at, or one of which a layer looks at the fields alone.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -390,9 +390,8 @@ fn events_of_two(c: &mut Criterion) {
         true
     };
     let by_key = |_| {
-        let line = throttle.check("board-7", CLASS);
         throttled!(
-            line,
+            throttle.check("board-7", CLASS),
             Level::ERROR,
             board = "board-7",
             code = 5,

@@ -35,7 +35,7 @@ Usage: cargo xtask CHORE
 
   test   everything that is tested: installs the peer into target/peer-venv, runs all tests, prints one summary
   ci     what CI runs, in its order; ends with a table of the steps
-  bench  measures all benches properly, about six minutes, and writes the tables into docs/benchmarks.md
+  bench  measures all benches properly, about nine minutes, and writes the tables into docs/benchmarks.md
 
   scale [--quick] [--only ROW] [--write]
          what a tick costs with 10 to 10,000 boards, beside the peer and the least that it can cost, under ten minutes; --write

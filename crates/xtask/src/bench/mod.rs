@@ -14,7 +14,7 @@ use table::Row;
 /// Long enough for an order of magnitude, short enough for CI.
 const SHORT: &str =
     "--noplot --warm-up-time 0.05 --measurement-time 0.2 --sample-size 10 --nresamples 1000";
-/// Long enough for two digits on an idle machine: about six minutes in all.
+/// Long enough for two digits on an idle machine: about nine minutes in all.
 const PROPER: &str = "--noplot --warm-up-time 0.5 --measurement-time 2 --sample-size 30";
 
 /// The tables stand between these two lines of the page.

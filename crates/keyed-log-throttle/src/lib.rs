@@ -17,6 +17,7 @@ mod builder;
 mod class;
 mod copies;
 mod core;
+mod count;
 mod entry;
 mod gate;
 mod handle;
@@ -33,6 +34,7 @@ mod shards;
 mod sketch;
 mod sweep;
 mod sync;
+mod thread;
 mod throttle;
 mod tick;
 

@@ -11,8 +11,8 @@ use crate::HostClock;
 
 /// A clock that stands still until [`tick`](Self::tick).
 ///
-/// For a loop that asks many times per round: the time is read once per round, and each check reads an atomic, which
-/// saves about half of what a check by [`Handle`](crate::Handle) costs. Clones share the time: give one to
+/// For a loop that asks many times per round: the time is read once per round, and each check reads an atomic: the least that
+/// the time can cost, and all of one round are judged by one moment. Clones share the time: give one to
 /// [`Builder::clock`](crate::Builder::clock) and tick the other.
 ///
 /// Who forgets to tick stops time: known keys stay held back (and counted) and a sweep finds no window over; the first

@@ -99,10 +99,27 @@ fn room_that_is_made_is_used() {
     let (builder, _) = support::builder();
     let throttle = builder.capacity(1).build();
     fail(&throttle, "alpha", 1, 2);
-    fail(&throttle, "beta", 1, 2);
+    assert_eq!(fail(&throttle, "beta", 1, 2), 1);
     drop(throttle.forget("alpha"));
-    fail(&throttle, "beta", 1, 2);
+    // The line before was its class's, and may have been of any key: in this window it is the first of its own.
+    assert_eq!(fail(&throttle, "beta", 1, 2), 1);
     assert_eq!((throttle.len(), throttle.pending("beta")), (1, 1));
+}
+
+#[test]
+fn beyond_the_capacity_there_is_one_entry_for_each_class() {
+    let (builder, _) = support::builder();
+    let throttle = builder.capacity(1).build();
+    for key in 0..100 {
+        for class in 1..=3 {
+            fail(&throttle, &format!("board-{key}"), class, 2);
+        }
+    }
+    // The first key's own entry, and an entry for whatever each class had no room for.
+    let mut held_back = Vec::new();
+    throttle.drain(|_, class, pending| held_back.push((class.get(), pending.suppressed)));
+    held_back.sort_unstable();
+    assert_eq!(held_back, [(1, 1), (1, 197), (2, 199), (3, 199)]);
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub(crate) use refund::refund;
 pub(crate) use reindex::{Left, rebuild_indexes};
 pub(crate) use schema::drift;
 pub(crate) use store::init_lock;
+pub(crate) use txn::Txn;
 pub(crate) use version::refuse_newer;
 pub(crate) use work::{Started, record_started};
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, Result};
 
 /// An open transaction; dropped without a commit it is rolled back.
 #[derive(Debug)]
-pub(super) struct Txn<'a> {
+pub(crate) struct Txn<'a> {
     db: &'a Connection,
 }
 
@@ -20,13 +20,13 @@ impl<'a> Txn<'a> {
     }
 
     /// For writing: the write lock is held from here on.
-    pub(super) fn write(db: &'a mut Connection) -> Result<Self> {
+    pub(crate) fn write(db: &'a mut Connection) -> Result<Self> {
         run(db, "BEGIN IMMEDIATE")?;
         Ok(Self { db })
     }
 
     /// What fails to be committed is rolled back.
-    pub(super) fn commit(self) -> Result<()> {
+    pub(crate) fn commit(self) -> Result<()> {
         run(self.db, "COMMIT")
     }
 

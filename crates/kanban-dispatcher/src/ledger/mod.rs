@@ -23,7 +23,7 @@ use self::publish::Lines;
 pub(crate) use self::rows::{BoardRow, DispatcherRow, read_boards, read_dispatcher};
 pub(crate) use self::workers::{Recorded, read_workers};
 
-use crate::board::is_lull;
+use crate::board::{Txn, is_lull};
 use crate::root::{Root, Slug};
 use crate::worker::Adopted;
 
@@ -128,8 +128,9 @@ impl Ledger {
     /// Whether it takes a write now. Without a ledger everything goes on, unless it `is_needed`.
     pub(crate) fn is_writable(&self, is_needed: bool) -> bool {
         let write = |db: &mut Connection| {
-            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            tx.execute("UPDATE dispatcher SET last_tick = last_tick", [])?;
+            let tx = Txn::write(db)?;
+            tx.prepare_cached("UPDATE dispatcher SET last_tick = last_tick")?
+                .execute([])?;
             tx.commit()
         };
         self.attempt(write)
@@ -237,7 +238,7 @@ impl Ledger {
         clocks: Option<Clocks>,
     ) -> Option<Result<()>> {
         self.attempt(|db| {
-            let tx = db.transaction()?;
+            let tx = Txn::write(db)?;
             if let Some(clocks) = clocks {
                 clocks::note(&tx, clocks)?;
             }
@@ -315,6 +316,7 @@ fn make(path: &Path) -> std::result::Result<Connection, crate::Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut db = Connection::open_with_flags(path, flags)?;
         db.busy_timeout(BUSY)?;
+        db.set_prepared_statement_cache_capacity(64);
         // NORMAL: a commit survives a killed process, and after a power failure every identity in here is void anyway.
         db.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = NORMAL;")?;
         // From the start: one that reads first and writes then is refused at once when another writes, however long it would wait.

@@ -1,8 +1,9 @@
 //! Who the worker processes are, committed before any of them runs.
 
-use rusqlite::{Connection, Result, TransactionBehavior};
+use rusqlite::{Connection, Result};
 
 use super::{Ledger, levers};
+use crate::board::Txn;
 use crate::root::Slug;
 use crate::worker::identity::{self, Identity, Place, place};
 use crate::worker::{Adopted, Sight};
@@ -44,7 +45,7 @@ impl Ledger {
     ) -> Recorded {
         let is_needed = is_needed || self.lock().is_some();
         let written = self.with(|db| {
-            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let tx = Txn::write(db)?;
             if let Some(slug) = unless_paused
                 && levers::is_paused(&tx, slug)?
             {
@@ -105,7 +106,7 @@ impl Ledger {
             return;
         }
         self.with(|db| {
-            let tx = db.transaction()?;
+            let tx = Txn::write(db)?;
             for table in tables {
                 let sql = format!("DELETE FROM {table} WHERE slug = ?1 AND task = ?2 AND run = ?3");
                 for (slug, task, run) in workers {

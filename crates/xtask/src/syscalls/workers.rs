@@ -1,5 +1,6 @@
 //! What `kanban-dispatcher` asks the kernel for around its workers: each is started without a copy of the dispatcher's memory, which
-//! takes 40 ms of a large one, and while none ends one call says so.
+//! takes 40 ms of a large one, and while none ends one call says so. Claims are synced by `fdatasync`: with `fsync` a file system that
+//! has a journal commits a transaction of its own for each.
 
 use super::{Call, between, prepare, read, trace};
 use crate::run::{Done, cargo, run, target};
@@ -46,6 +47,13 @@ fn judge(trace: &str) -> Done {
         ));
     }
     println!("starts                            {WORKERS} processes, none by a copy of the memory");
+    if !starts.iter().any(|call| call.name == "fdatasync") {
+        return Err("no claim was synced".to_owned());
+    }
+    if let Some(sync) = starts.iter().find(|call| call.name == "fsync") {
+        return Err(format!("SQLite is built without fdatasync: {}", sync.line));
+    }
+    println!("starts                            their claims are synced by fdatasync");
 
     let beside = between(&calls, MARKER, "beside")?;
     if !beside.iter().any(|call| ASKS.contains(&call.name)) {
@@ -79,6 +87,7 @@ mod tests {
     const FORK: &str = "77 clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) = 99\n";
     const THREAD: &str =
         "77 clone3({flags=CLONE_VM|CLONE_FS|CLONE_THREAD, exit_signal=0}, 88) = 98\n";
+    const SYNC: &str = "88 fdatasync(9) = 0\n";
     const ASK: &str = "77 epoll_pwait(3, [], 3, 0, NULL, 8) = 0\n";
 
     fn trace(starts: &str, beside: &str) -> String {
@@ -102,6 +111,7 @@ mod tests {
             "88 <... clone3 resumed>) = 99\n",
             THREAD,
             VFORK,
+            SYNC,
             VFORK,
         ]
         .concat();
@@ -110,11 +120,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fork_and_a_look_at_a_live_worker_fail() {
-        let starts = VFORK.repeat(3);
+    fn a_fork_a_sync_of_more_than_data_and_a_look_at_a_live_worker_fail() {
+        let starts = [SYNC, &VFORK.repeat(3)].concat();
         for (starts, beside) in [
-            (&[VFORK, VFORK, FORK].concat(), ASK),
-            (&VFORK.repeat(2), ASK),
+            (&[SYNC, VFORK, VFORK, FORK].concat(), ASK),
+            (&[SYNC, VFORK, VFORK].concat(), ASK),
+            (&VFORK.repeat(3), ASK),
+            (&[&starts, "88 fsync(9) = 0\n"].concat(), ASK),
             (&starts, ""),
             (
                 &starts,

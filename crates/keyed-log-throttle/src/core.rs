@@ -98,7 +98,7 @@ impl<K, C: Clock> Core<K, C> {
             return None;
         }
         let pending = self.hand_out(slot, self.now())?;
-        slot.incident.add_summary();
+        slot.add_summary();
         Some(pending)
     }
 
@@ -187,7 +187,7 @@ impl<K, C: Clock> Core<K, C> {
         let since = slot.told(at);
         self.sums.permitted.fetch_add(1, Relaxed);
         slot.incident.begin(|| at);
-        slot.incident.add_line();
+        slot.add_line();
         let suppressed = self.report(slot);
         Line {
             suppressed,

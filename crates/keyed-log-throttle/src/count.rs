@@ -10,34 +10,49 @@ use crate::thread;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Count {
-    /// Written by `owner` alone.
+    /// Written by the owner alone.
     owned: AtomicU64,
-    /// A thread's number, set once and for good; 0 before the first addition.
-    owner: AtomicU32,
     /// By everybody else.
     shared: AtomicU64,
 }
 
+/// Whose one part of a [`Count`] is: a thread's number, set once and for good; 0 before the first addition.
+#[derive(Debug, Default)]
+pub(crate) struct Owner(AtomicU32);
+
+// ===== impl Count =====
+
 impl Count {
     #[inline] // Not generic: it would be a call for each line held back.
-    pub(crate) fn add_one(&self) {
-        let me = thread::id();
-        if self.owner.load(Relaxed) == me || self.becomes_owner(me) {
+    pub(crate) fn add_one(&self, owner: &Owner) {
+        if owner.is_me() {
             self.owned.store(self.owned.load(Relaxed) + 1, Release);
         } else {
             self.shared.fetch_add(1, Release);
         }
     }
 
-    #[inline]
-    fn becomes_owner(&self, me: u32) -> bool {
-        let is_free = me != thread::ONE_OF_MANY && self.owner.load(Relaxed) == 0;
-        is_free && self.owner.compare_exchange(0, me, Relaxed, Relaxed).is_ok()
-    }
-
     /// At least what anybody got before whom this thread knows of.
     pub(crate) fn get(&self) -> u64 {
         self.owned.load(Acquire) + self.shared.load(Acquire)
+    }
+}
+
+// ===== impl Owner =====
+
+impl Owner {
+    /// Whether it is this thread. The first one that asks becomes it.
+    #[inline]
+    fn is_me(&self) -> bool {
+        let me = thread::id();
+        let owner = self.0.load(Relaxed);
+        owner == me || (owner == 0 && self.becomes(me))
+    }
+
+    #[cold]
+    fn becomes(&self, me: u32) -> bool {
+        let is_one = me != thread::ONE_OF_MANY;
+        is_one && self.0.compare_exchange(0, me, Relaxed, Relaxed).is_ok()
     }
 }
 
@@ -47,13 +62,13 @@ mod tests {
 
     #[test]
     fn the_first_thread_owns_and_the_others_share() {
-        let count = Count::default();
-        count.add_one();
+        let (count, owner) = (Count::default(), Owner::default());
+        count.add_one(&owner);
         std::thread::scope(|scope| {
             for _ in 0..2 {
-                scope.spawn(|| (0..1000).for_each(|_| count.add_one()));
+                scope.spawn(|| (0..1000).for_each(|_| count.add_one(&owner)));
             }
-            (0..1000).for_each(|_| count.add_one());
+            (0..1000).for_each(|_| count.add_one(&owner));
         });
         let parts = [&count.owned, &count.shared].map(|part| part.load(Relaxed));
         assert_eq!((parts, count.get()), ([1001, 2000], 3001));

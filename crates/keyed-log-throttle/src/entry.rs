@@ -4,9 +4,10 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use crate::ClassId;
-use crate::count::Count;
+use crate::count::{Count, Owner};
+use crate::incident::{Closed, Incident, Told};
 use crate::sketch::Sketch;
-use crate::sync::{Arc, AtomicU32, AtomicU64, Ordering::*};
+use crate::sync::{Arc, AtomicU64, Ordering::*};
 
 /// The state of one (key, class). `suppressed` only grows, so taking never races with counting.
 ///
@@ -24,6 +25,9 @@ pub(crate) struct Entry<K> {
     /// Only on overflow entries.
     pub(crate) sketch: Option<Box<Sketch>>,
     pub(crate) incident: Incident,
+    owner: Owner,
+    /// Of the incident.
+    told: Told,
     /// Every line ever held back.
     suppressed: Count,
     /// How many of them were handed out. Invariant: never more than `suppressed`.
@@ -38,27 +42,6 @@ pub(crate) type GateIndex = u16;
 /// Half of a key's hash: all that an entry keeps of it. Two keys with one mark cost a comparison, nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(u32);
-
-/// What has happened since the key last worked.
-#[derive(Debug, Default)]
-#[repr(C)]
-pub(crate) struct Incident {
-    /// `Entry::suppressed` when the last incident ended.
-    base: AtomicU64,
-    lines: AtomicU32,
-    /// Summaries written about it while it was open.
-    summaries: AtomicU32,
-    /// Nanoseconds plus one; 0 means no incident.
-    since: AtomicU64,
-}
-
-/// An incident that has just been closed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Closed {
-    pub(crate) since: u64,
-    pub(crate) lines: u64,
-    pub(crate) failures: u64,
-}
 
 // ===== impl Mark =====
 
@@ -84,11 +67,13 @@ impl<K> Entry<K> {
             class,
             gate,
             tat: AtomicU64::new(0),
+            sketch: None,
+            incident: Incident::default(),
+            owner: Owner::default(),
+            told: Told::default(),
             suppressed: Count::default(),
             reported: AtomicU64::new(0),
             told_at: AtomicU64::new(0),
-            incident: Incident::default(),
-            sketch: None,
         }
     }
 
@@ -111,7 +96,7 @@ impl<K> Entry<K> {
 
     /// Counts one line that was held back.
     pub(crate) fn hold_back(&self) {
-        self.suppressed.add_one();
+        self.suppressed.add_one(&self.owner);
     }
 
     /// Held back and not handed out.
@@ -157,55 +142,26 @@ impl<K> Entry<K> {
         self.sketch.as_ref().map_or(0, |sketch| sketch.take())
     }
 
+    /// A line was written.
+    pub(crate) fn add_line(&self) {
+        self.told.add_line();
+    }
+
+    /// A summary was written.
+    pub(crate) fn add_summary(&self) {
+        if self.incident.is_open() {
+            self.told.add_summary();
+        }
+    }
+
+    /// Whether the reader has heard of the incident: a line or a summary was written while it was open.
+    pub(crate) fn was_announced(&self) -> bool {
+        self.incident.is_open() && self.told.is_any()
+    }
+
     /// Ends the incident. The counts stay where they are.
     pub(crate) fn close(&self) -> Option<Closed> {
-        let since = self.incident.since.swap(0, AcqRel).checked_sub(1)?;
-        let suppressed = self.suppressed();
-        let base = self.incident.base.swap(suppressed, AcqRel);
-        let lines = u64::from(self.incident.lines.swap(0, AcqRel));
-        self.incident.summaries.store(0, Release);
-        Some(Closed {
-            since,
-            lines,
-            failures: lines + suppressed.saturating_sub(base),
-        })
-    }
-}
-
-impl Incident {
-    #[inline] // Not generic: it would be a call for each line held back.
-    pub(crate) fn is_open(&self) -> bool {
-        self.since.load(Relaxed) != 0
-    }
-
-    /// As it is kept.
-    #[cfg(all(test, throttle_loom))]
-    pub(crate) fn since(&self) -> u64 {
-        self.since.load(Relaxed)
-    }
-
-    /// Begins an incident unless there is one.
-    pub(crate) fn begin(&self, at: impl FnOnce() -> u64) {
-        // Most often there is one; then a look is all, and the others keep their cache line.
-        if !self.is_open() {
-            let since = at().saturating_add(1);
-            let _ = self.since.compare_exchange(0, since, AcqRel, Acquire);
-        }
-    }
-
-    pub(crate) fn add_line(&self) {
-        self.lines.fetch_add(1, AcqRel);
-    }
-
-    pub(crate) fn add_summary(&self) {
-        if self.is_open() {
-            self.summaries.fetch_add(1, AcqRel);
-        }
-    }
-
-    /// Whether the reader has heard of it: a line or a summary was written while it was open.
-    pub(crate) fn was_announced(&self) -> bool {
-        self.is_open() && (self.lines.load(Acquire) > 0 || self.summaries.load(Acquire) > 0)
+        self.incident.close(&self.told, || self.suppressed())
     }
 }
 
@@ -265,18 +221,24 @@ mod tests {
         entry.hold_back();
         entry.incident.begin(|| 0);
         entry.incident.begin(|| 7);
-        assert!(!entry.incident.was_announced());
-        entry.incident.add_line();
-        assert!(entry.incident.was_announced());
-        let closed = entry.close().map(|c| (c.since, c.lines, c.failures));
-        assert_eq!(closed, Some((0, 1, 2)));
+        assert!(!entry.was_announced());
+        entry.add_line();
+        assert!(entry.was_announced());
+        let close = || entry.close().map(|it| (it.since, it.lines, it.failures));
+        assert_eq!(close(), Some((0, 1, 2)));
         entry.hold_back();
         entry.incident.begin(|| 9);
-        assert_eq!(entry.close().map(|c| (c.since, c.failures)), Some((9, 1)));
+        entry.add_summary();
+        assert!(entry.was_announced());
+        assert_eq!(close(), Some((9, 0, 1)));
+        entry.add_summary();
+        assert_eq!(close(), None);
+        entry.incident.begin(|| 9);
+        assert!(!entry.was_announced());
     }
 
     #[test]
     fn an_entry_stays_near_a_hundred_bytes() {
-        assert!(size_of::<Entry<()>>() <= 88, "{}", size_of::<Entry<()>>());
+        assert!(size_of::<Entry<()>>() <= 80, "{}", size_of::<Entry<()>>());
     }
 }

@@ -22,6 +22,7 @@ mod entry;
 mod gate;
 mod handle;
 mod host;
+mod incident;
 #[cfg(feature = "layer")]
 mod layer;
 #[cfg(all(test, throttle_loom))]

@@ -14,7 +14,7 @@ use loom::thread::{self, JoinHandle};
 
 use crate::copies::TURN;
 use crate::core::Sums;
-use crate::count::Count;
+use crate::count::{Count, Owner};
 use crate::entry::{Mark, Slot};
 use crate::loom_tests::{TestCore, W, new_slot};
 use crate::thread::{ID, ONE_OF_MANY};
@@ -118,22 +118,22 @@ fn loom_of_three_that_open_an_incident_the_first_says_since_when() {
 fn loom_three_that_add_to_one_count_lose_nothing() {
     for others in [[2, ONE_OF_MANY], [ONE_OF_MANY; 2]] {
         loom::model(move || {
-            let count = Arc::new(Count::default());
+            let count = Arc::new((Count::default(), Owner::default()));
             let add_as = |id| {
-                move |count: &Count| {
+                move |(count, owner): &(Count, Owner)| {
                     ID.with(|it| it.set(id));
-                    count.add_one();
+                    count.add_one(owner);
                 }
             };
             let others = others.map(|id| beside(&count, add_as(id)));
             add_as(1)(&count);
-            let seen = count.get();
+            let seen = count.0.get();
             add_as(1)(&count);
             for other in others {
                 other.join().unwrap();
             }
             assert!((1..=3).contains(&seen));
-            assert_eq!(count.get(), 4);
+            assert_eq!(count.0.get(), 4);
         });
     }
 }

@@ -42,7 +42,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let slots = self.shards.of_key(self.mark(key), key);
-        if slots.iter().any(|slot| slot.incident.was_announced()) {
+        if slots.iter().any(|slot| slot.was_announced()) {
             return self.close(&slots);
         }
         for slot in &slots {

@@ -234,9 +234,10 @@ case! {
     |case| {
         case.interval = T / 10;
         case.settings("true", "", "")?;
-        case.start()?;
+        // Before anybody could start it.
         let id = case.add(FAULTY, "waits")?;
         case.house.ok(&["--board", FAULTY, "comment", &id, "see https://github.com/owner/repo/pull/7"])?;
+        case.start()?;
         case.until("the task held", |case| {
             let board = case.board_status(FAULTY)?;
             match board["held"]["active_pr"] == 1 {

@@ -80,12 +80,12 @@ fn prepare(example: &str) -> Done<PathBuf> {
     Ok(dir)
 }
 
-/// Runs a program below strace with one argument; the trace is in `dir`.
+/// Runs a program below strace with one argument; the trace is in `dir`, with the path of each descriptor.
 fn trace(program: &Path, argument: &Path, dir: &Path) -> Done<PathBuf> {
     let trace = dir.join("trace");
     let mut command = Command::new("strace");
     command
-        .args(["-f", "-qq", "-s", "4096", "-o"])
+        .args(["-f", "-qq", "-y", "-s", "4096", "-o"])
         .arg(&trace)
         .arg(program)
         .arg(argument);

@@ -51,7 +51,11 @@ pub(crate) fn apply_while(
     if transitions.is_empty() && claims.is_empty() {
         return Ok(applied);
     }
-    let tx = Txn::write(db)?;
+    // A claim must last from when its worker begins: `record_started` syncs it with the worker's identity, before a gate opens.
+    let tx = match transitions.is_empty() {
+        true => Txn::write_unsynced(db)?,
+        false => Txn::write(db)?,
+    };
     for transition in transitions {
         let task = transition.task();
         match guarded(&tx, task, |db| write(db, transition, now))? {
@@ -309,6 +313,41 @@ mod tests {
         assert!(apply(&mut store.db, &[], &claims(&ids), NOW).is_err());
         assert!(store.db.is_autocommit());
         assert_eq!(store.list(Some("ready"))?.len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn whatever_comes_of_claims_the_next_commit_is_synced() -> Result {
+        let (_dir, mut store, ids) = board(3)?;
+        let level = |store: &Store| {
+            store
+                .db
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+        };
+        const FULL: i64 = 2;
+        let path = store.db.path().ok_or("no path")?.to_owned();
+
+        apply(&mut store.db, &[], &claims(&ids[..1]), NOW)?;
+        assert_eq!(level(&store), Ok(FULL));
+
+        let other = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        other.execute_batch("BEGIN IMMEDIATE")?;
+        store.db.busy_timeout(Duration::ZERO)?;
+        assert!(apply(&mut store.db, &[], &claims(&ids[1..]), NOW).is_err());
+        assert_eq!(level(&store), Ok(FULL), "it did not begin");
+
+        other.execute_batch("ROLLBACK")?;
+        protect(&store, &ids[1], "ROLLBACK")?;
+        assert!(apply(&mut store.db, &[], &claims(&ids[1..]), NOW).is_err());
+        assert_eq!(level(&store), Ok(FULL), "it was rolled back");
+
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            apply_while(&mut store.db, &[], &claims(&ids[2..]), NOW, || {
+                panic!("on purpose")
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(level(&store), Ok(FULL), "it was given up");
         Ok(())
     }
 

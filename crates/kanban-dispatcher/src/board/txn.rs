@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, Result};
 #[derive(Debug)]
 pub(crate) struct Txn<'a> {
     db: &'a Connection,
+    is_synced: bool,
 }
 
 // ===== impl Txn =====
@@ -16,23 +17,50 @@ impl<'a> Txn<'a> {
     /// For reading: one moment of the board. Only one at a time, which the caller sees to.
     pub(super) fn read(db: &'a Connection) -> Result<Self> {
         run(db, "BEGIN DEFERRED")?;
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            is_synced: true,
+        })
     }
 
     /// For writing: the write lock is held from here on.
     pub(crate) fn write(db: &'a mut Connection) -> Result<Self> {
         run(db, "BEGIN IMMEDIATE")?;
-        Ok(Self { db })
+        Ok(Self {
+            db,
+            is_synced: true,
+        })
+    }
+
+    /// [`write`](Self::write), on a board, for what may be lost in a power failure until the next commit, whose sync takes it along.
+    pub(super) fn write_unsynced(db: &'a mut Connection) -> Result<Self> {
+        db.execute_batch("PRAGMA synchronous = NORMAL")?;
+        // From here on: whether it begins or not, the drop sees to the level.
+        let tx = Self {
+            db,
+            is_synced: false,
+        };
+        run(tx.db, "BEGIN IMMEDIATE")?;
+        Ok(tx)
     }
 
     /// What fails to be committed is rolled back.
-    pub(crate) fn commit(self) -> Result<()> {
-        run(self.db, "COMMIT")
+    pub(crate) fn commit(mut self) -> Result<()> {
+        run(self.db, "COMMIT")?;
+        self.sync_from_now_on()
     }
 
     /// Undoes everything, and says so if it cannot.
     pub(super) fn rollback(self) -> Result<()> {
         run(self.db, "ROLLBACK")
+    }
+
+    /// Back to what every board is opened with. Not prepared once: SQLite does it when the statement is compiled.
+    fn sync_from_now_on(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.is_synced, true) {
+            true => Ok(()),
+            false => self.db.execute_batch("PRAGMA synchronous = FULL"),
+        }
     }
 }
 
@@ -50,6 +78,8 @@ impl Drop for Txn<'_> {
             // What cannot be rolled back now is when the connection is closed.
             let _ = run(self.db, "ROLLBACK");
         }
+        // It is refused only inside a transaction; and then none begins before the connection is closed.
+        let _ = self.sync_from_now_on();
     }
 }
 

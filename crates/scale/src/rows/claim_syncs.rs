@@ -54,7 +54,7 @@ pub(super) fn measure(plan: &Plan) -> Result<Vec<Line>> {
     Ok(vec![
         line(
             "syncs of the board, 64 claims and 64 failures",
-            2.0,
+            1.0,
             |syncs| syncs.board,
         ),
         line("syncs of other files", 0.0, |syncs| syncs.others),

@@ -69,13 +69,14 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
                 format!("{name}, claimed"),
                 Value::Time(refused.ours.claimed),
             )
-            .limit(value(refused.limit))
+            .limit(value(refused.limit.map(|limit| limit.claimed)))
             .peer(value(refused.peer.map(|peer| peer.claimed))),
         );
         let started = in_turns(plan, sql, ready, Start::True, rounds)?;
         for (what, all) in [("and refused", refused), ("and started", started)] {
             lines.push(
                 Line::new(format!("{name}, {what}"), Value::Time(all.ours.whole))
+                    .limit(value(all.limit.map(|limit| limit.whole)))
                     .peer(value(all.peer.map(|peer| peer.whole))),
             );
         }
@@ -83,9 +84,11 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
     lines.extend(claim_syncs::measure(plan)?);
     let about = "Time on the wall per claim, synchronous FULL on both sides. \"Claimed\": from the start of the tick until the launcher is \
                  asked for the first command, when all claims are committed; of the peer, until its first claim begins, and all its \
-                 claims. Their workspaces are there already. \"And refused\": the whole tick where the launcher refuses, so that each failure is written too. \"And \
-                 started\": the whole tick, with a process for each. The limit is the claims alone, in one plain transaction with one sync: nothing \
-                 is asked but which tasks are ready. All three in turns.";
+                 claims. Ours are synced with what comes of them, before a worker passes its gate; the peer's each by itself. Their \
+                 workspaces are there already. \"And refused\": the whole tick where the launcher refuses, so that each failure is \
+                 written too, and all is synced. \"And started\": the whole tick, with a process for each. The limit is the rows \
+                 of the claims alone, and with those of the failures and their sync: nothing is asked but which tasks are ready. All \
+                 three in turns.";
     Ok(Section {
         title: "Claims",
         about: about.to_owned(),
@@ -104,8 +107,8 @@ struct PerClaim {
 #[derive(Debug, Clone, Copy)]
 struct Found {
     ours: PerClaim,
-    /// Nanoseconds for one claim, where no process is started.
-    limit: Option<f64>,
+    /// Where no process is started.
+    limit: Option<PerClaim>,
     peer: Option<PerClaim>,
 }
 
@@ -133,7 +136,7 @@ fn in_turns(plan: &Plan, sql: &str, ready: usize, start: Start, rounds: usize) -
     }
     Ok(Found {
         ours: per_claim(&costs, ready),
-        limit: (!limits.is_empty()).then(|| median(limits) / ready as f64),
+        limit: (!limits.is_empty()).then(|| per_claim(&limits, ready)),
         peer: (!peers.is_empty()).then(|| per_claim(&peers, ready)),
     })
 }

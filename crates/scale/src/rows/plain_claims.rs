@@ -1,4 +1,5 @@
-//! The limit of a claim: its rows and its sync, and nothing that a dispatcher has to find out before but which tasks are ready.
+//! The limit of a claim: its rows, and nothing that a dispatcher has to find out before but which tasks are ready. Then the rows of its
+//! failure, and one sync for both.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -8,7 +9,7 @@ use crate::Result;
 use crate::fleet::{Fleet, connect};
 use crate::meter::measured;
 
-/// The claims alone: all their rows in one transaction, by prepared statements.
+/// The claims alone, and their failures alone: the rows of each in one transaction, by prepared statements.
 pub(super) struct Plain {
     _fleet: Fleet,
     db: Connection,
@@ -26,18 +27,24 @@ impl Plain {
         })
     }
 
-    /// Nanoseconds.
-    pub(super) fn round(&mut self, round: usize, ready: usize) -> Result<f64> {
+    /// Nanoseconds until all are claimed, and until all have failed, which is synced.
+    pub(super) fn round(&mut self, round: usize, ready: usize) -> Result<(f64, f64)> {
         write(&self.feeder, &feed(round, ready))?;
-        let (done, cost) = measured(|| claim_all(&mut self.db));
-        match done? == ready {
-            true => Ok(cost.wall),
+        self.db.execute_batch("PRAGMA synchronous = NORMAL")?;
+        let (claimed, until_claimed) = measured(|| claim_all(&mut self.db));
+        let claimed = claimed?;
+        self.db.execute_batch("PRAGMA synchronous = FULL")?;
+        let (failed, until_failed) = measured(|| fail_all(&mut self.db, &claimed));
+        failed?;
+        match claimed.len() == ready {
+            true => Ok((until_claimed.wall, until_claimed.wall + until_failed.wall)),
             false => Err("the limit has not claimed them all".into()),
         }
     }
 }
 
-fn claim_all(db: &mut Connection) -> rusqlite::Result<usize> {
+/// The tasks and their attempts.
+fn claim_all(db: &mut Connection) -> rusqlite::Result<Vec<(String, i64)>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut ready = transaction
         .prepare_cached("SELECT id FROM tasks WHERE status = 'ready' AND assignee IS NOT NULL")?;
@@ -45,8 +52,9 @@ fn claim_all(db: &mut Connection) -> rusqlite::Result<usize> {
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     drop(ready);
+    let mut claimed = Vec::with_capacity(ids.len());
     let (lock, expires) = ("rs.host:12345:6553f100:1", 1_700_000_900);
-    for id in &ids {
+    for id in ids {
         let mut run = transaction.prepare_cached(
             "INSERT INTO task_runs (task_id, profile, status, claim_lock, claim_expires, started_at) \
              VALUES (?1, 'coder', 'running', ?2, ?3, 1700000000)",
@@ -65,7 +73,30 @@ fn claim_all(db: &mut Connection) -> rusqlite::Result<usize> {
         )?;
         let payload = format!(r#"{{"lock": "{lock}", "expires": {expires}, "run_id": {run}}}"#);
         event.execute(params![id, run, payload])?;
+        claimed.push((id, run));
     }
     transaction.commit()?;
-    Ok(ids.len())
+    Ok(claimed)
+}
+
+fn fail_all(db: &mut Connection, claimed: &[(String, i64)]) -> rusqlite::Result<()> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (id, run) in claimed {
+        let mut end = transaction.prepare_cached(
+            "UPDATE task_runs SET status = 'failed', outcome = 'spawn_failed', error = 'refused', ended_at = 1700000000, \
+             claim_lock = NULL, claim_expires = NULL WHERE id = ?1 AND ended_at IS NULL",
+        )?;
+        end.execute([run])?;
+        let mut task = transaction.prepare_cached(
+            "UPDATE tasks SET status = 'ready', claim_lock = NULL, claim_expires = NULL, current_run_id = NULL, \
+             consecutive_failures = consecutive_failures + 1, last_failure_error = 'refused' WHERE id = ?1 AND status = 'running'",
+        )?;
+        task.execute([id])?;
+        let mut event = transaction.prepare_cached(
+            "INSERT INTO task_events (task_id, run_id, kind, payload, created_at) \
+             VALUES (?1, ?2, 'spawn_failed', '{\"error\": \"refused\"}', 1700000000)",
+        )?;
+        event.execute(params![id, run])?;
+    }
+    transaction.commit()
 }

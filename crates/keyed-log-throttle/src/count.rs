@@ -1,6 +1,6 @@
 //! A sum to which one thread adds without a locked instruction.
 //!
-//! The lines of a key come from one thread as a rule, and a locked addition was two thirds of what a line costs that is held back. So
+//! The lines of a key come from one thread as a rule, and a locked addition was half of what a line costs that is held back. So
 //! the first thread that adds has a part of the sum for itself, where a load and a store are enough; all others share the rest.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering::*};

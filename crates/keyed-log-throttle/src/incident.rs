@@ -20,7 +20,8 @@ pub(crate) struct Closed {
     pub(crate) failures: u64,
 }
 
-/// How many lines were written about the incident, and in the highest bit whether a summary was.
+/// How many lines were written about the incident, and in the highest bit whether a summary was. There is room for 2^31 lines, each a
+/// window after the one before.
 #[derive(Debug, Default)]
 pub(crate) struct Told(AtomicU32);
 

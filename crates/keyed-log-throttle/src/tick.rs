@@ -11,8 +11,8 @@ use crate::HostClock;
 
 /// A clock that stands still until [`tick`](Self::tick).
 ///
-/// For a loop that asks many times per round: the time is read once per round, and each check reads an atomic: the least that
-/// the time can cost, and all of one round are judged by one moment. Clones share the time: give one to
+/// For a loop that asks many times per round: the time is read once per round, and each check reads one
+/// atomic, the cheapest clock there is; and all checks of a round see the same moment. Clones share the time: give one to
 /// [`Builder::clock`](crate::Builder::clock) and tick the other.
 ///
 /// Who forgets to tick stops time: known keys stay held back (and counted) and a sweep finds no window over; the first

@@ -194,7 +194,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::board::{NewTask, Store};
+    use crate::board::{NewTask, Started, Store, record_started};
     use crate::clock::Clock;
     use crate::root::{Root, Slug};
     use crate::transition::Reclaim;
@@ -313,6 +313,40 @@ mod tests {
         assert!(apply(&mut store.db, &[], &claims(&ids), NOW).is_err());
         assert!(store.db.is_autocommit());
         assert_eq!(store.list(Some("ready"))?.len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn only_what_is_in_a_log_waits_for_a_later_sync() -> Result {
+        for (mode, level) in [("wal", 1), ("delete", 2)] {
+            let (_dir, mut store, _) = board(0)?;
+            store.db.pragma_update(None, "journal_mode", mode)?;
+            let tx = Txn::write_unsynced(&mut store.db)?;
+            let found: i64 = tx.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+            assert_eq!(found, level, "{mode}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn identities_are_synced_whatever_the_level_was_before() -> Result {
+        let (_dir, mut store, ids) = board(1)?;
+        let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
+        store.db.execute_batch("PRAGMA synchronous = NORMAL")?;
+        let started = applied.claimed.iter().map(|work| Started {
+            task: work.task.clone(),
+            run: work.run,
+            lock: work.lock.clone(),
+            pid: 1,
+            workspace: String::new(),
+            branch: None,
+        });
+        let started: Vec<Started> = started.collect();
+        assert_eq!(record_started(&mut store.db, &started, NOW)?, [""; 0]);
+        let level: i64 = store
+            .db
+            .pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        assert_eq!(level, 2);
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! Whether a reader has seen all that is in the files. To a write-ahead log a commit is written first, then synced, and only then shown
-//! to others, in shared memory: a reader in between sees neither it nor, later, any change of the files.
+//! Whether a reader has seen all that is in the files. To a write-ahead log a commit is written first, as a rule then synced, and only then
+//! shown to others, in shared memory: a reader in between sees neither it nor, later, any change of the files.
 
 use std::time::Duration;
 

@@ -32,19 +32,30 @@ impl<'a> Txn<'a> {
         })
     }
 
-    /// [`write`](Self::write), on a board, for what may be lost in a power failure until the next commit, whose sync takes it along.
+    /// [`write`](Self::write) whose commit is synced in any case: somebody is about to act on it.
+    pub(super) fn write_synced(db: &'a mut Connection) -> Result<Self> {
+        sync_fully(db)?;
+        Self::write(db)
+    }
+
+    /// [`write`](Self::write) on a board, for what may be lost in a power failure until this connection's next commit, whose sync takes
+    /// it along. Never on the ledger, which has another level.
     pub(super) fn write_unsynced(db: &'a mut Connection) -> Result<Self> {
-        db.execute_batch("PRAGMA synchronous = NORMAL")?;
-        // From here on: whether it begins or not, the drop sees to the level.
+        if !has_log(db)? {
+            // Any other journal is synced at each commit, and is less safe at a lower level.
+            return Self::write(db);
+        }
+        // Before the level is another: whatever fails from here on, the drop sees to it.
         let tx = Self {
             db,
             is_synced: false,
         };
+        tx.execute_batch("PRAGMA synchronous = NORMAL")?;
         run(tx.db, "BEGIN IMMEDIATE")?;
         Ok(tx)
     }
 
-    /// What fails to be committed is rolled back.
+    /// What fails to be committed is rolled back; only the level of the next one may fail after that.
     pub(crate) fn commit(mut self) -> Result<()> {
         run(self.db, "COMMIT")?;
         self.sync_from_now_on()
@@ -55,12 +66,12 @@ impl<'a> Txn<'a> {
         run(self.db, "ROLLBACK")
     }
 
-    /// Back to what every board is opened with. Not prepared once: SQLite does it when the statement is compiled.
     fn sync_from_now_on(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.is_synced, true) {
-            true => Ok(()),
-            false => self.db.execute_batch("PRAGMA synchronous = FULL"),
+        if !self.is_synced {
+            sync_fully(self.db)?;
+            self.is_synced = true;
         }
+        Ok(())
     }
 }
 
@@ -78,7 +89,7 @@ impl Drop for Txn<'_> {
             // What cannot be rolled back now is when the connection is closed.
             let _ = run(self.db, "ROLLBACK");
         }
-        // It is refused only inside a transaction; and then none begins before the connection is closed.
+        // Where that fails too, `write_synced` asks for it again before anything is acted on.
         let _ = self.sync_from_now_on();
     }
 }
@@ -104,6 +115,17 @@ pub(super) fn guarded<T>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// What every board is opened with. Not cached: the pragma acts when it is compiled, and a cached statement would do nothing.
+fn sync_fully(db: &Connection) -> Result<()> {
+    db.execute_batch("PRAGMA synchronous = FULL")
+}
+
+fn has_log(db: &Connection) -> Result<bool> {
+    let mut statement = db.prepare_cached("PRAGMA journal_mode")?;
+    let mode: String = statement.query_row([], |row| row.get(0))?;
+    Ok(mode == "wal")
 }
 
 fn run(db: &Connection, sql: &str) -> Result<()> {

@@ -106,7 +106,8 @@ pub(crate) fn record_started(
     if started.is_empty() {
         return Ok(lost);
     }
-    let tx = Txn::write(db)?;
+    // Their gates open when it is committed, and the claims are not synced yet.
+    let tx = Txn::write_synced(db)?;
     for worker in started {
         let Started {
             task,

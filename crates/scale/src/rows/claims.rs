@@ -82,7 +82,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
         }
     }
     lines.extend(claim_syncs::measure(plan)?);
-    let about = "Time on the wall per claim, synchronous FULL on both sides. \"Claimed\": from the start of the tick until the launcher is \
+    let about = "Time on the wall per claim; both sides have synced a claim before its worker runs. \"Claimed\": from the start of the tick until the launcher is \
                  asked for the first command, when all claims are committed; of the peer, until its first claim begins, and all its \
                  claims. Ours are synced with what comes of them, before a worker passes its gate; the peer's each by itself. Their \
                  workspaces are there already. \"And refused\": the whole tick where the launcher refuses, so that each failure is \

@@ -1,6 +1,7 @@
-//! The k-th read, write, sync or open of a tick fails, once and from then on, for k = 1, 2, 3 ...: SQLite's own method.
+//! The k-th read, write, sync or open of a tick fails, once and from then on, for k = 1, 2, 3 ...: SQLite's own method. And
+//! a power failure at the moment in which a worker begins.
 //!
-//! A few of each here. `KANBAN_FAULTS=all` makes it every single one, and `KANBAN_FAULTS_REPORT=FILE` has the table written there;
+//! A few of each k here. `KANBAN_FAULTS=all` makes it every single one, and `KANBAN_FAULTS_REPORT=FILE` has the table written there;
 //! `cargo xtask faults` sets both.
 
 // What the tests of the command line stand on; a part of it is used here.
@@ -15,6 +16,7 @@ mod house;
 mod said;
 
 mod faults {
+    mod durable;
     mod scene;
     mod series;
     mod shim;

@@ -12,7 +12,7 @@ use crate::house::{House, Result, is_alive};
 
 /// The board whose files are struck, and the one whose files are not.
 pub(crate) const STRUCK: &str = "struck";
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// Ticks without a fault until everything is done: what the fault left undone, and what that had held up.
 const CLEAN_TICKS: usize = 3;
@@ -29,8 +29,12 @@ pub(crate) struct Scene {
 impl Scene {
     /// Two boards: each with a ready task, the struck one with two, a task whose parent is done, and what was acknowledged before.
     pub(crate) fn new() -> Result<Self> {
+        Self::with(WORKER)
+    }
+
+    pub(crate) fn with(worker: &str) -> Result<Self> {
         let house = House::new()?;
-        house.settings_with(WORKER, "workers_max = 8\nclaim_ttl_seconds = 60")?;
+        house.settings_with(worker, "workers_max = 8\nclaim_ttl_seconds = 60")?;
         for slug in [STRUCK, OTHER] {
             house.ok(&["init", slug])?;
             add(&house, slug, &["ready"])?;
@@ -74,8 +78,17 @@ impl Scene {
         self.house.beside("control")
     }
 
+    /// What lies beside the installation, where a worker's `$1/..` is.
+    pub(crate) fn beside(&self, name: &str) -> std::path::PathBuf {
+        self.house.beside(name)
+    }
+
+    pub(crate) fn board_dir(&self, slug: &str) -> std::path::PathBuf {
+        self.house.root().join("kanban/boards").join(slug)
+    }
+
     /// Waits for the workers that were started.
-    fn let_workers_end(&self) -> Result {
+    pub(crate) fn let_workers_end(&self) -> Result {
         self.house.until("the workers' ends", || {
             for slug in [STRUCK, OTHER] {
                 let db = self.db(slug)?;
@@ -161,13 +174,7 @@ impl Scene {
     }
 
     fn db(&self, slug: &str) -> Result<Connection> {
-        let path = self
-            .house
-            .root()
-            .join("kanban/boards")
-            .join(slug)
-            .join("kanban.db");
-        open(&path)
+        open(&self.board_dir(slug).join("kanban.db"))
     }
 }
 
@@ -176,7 +183,7 @@ fn add(house: &House, slug: &str, words: &[&str]) -> Result<String> {
     Ok(house.ok(&args)?.out.trim().to_owned())
 }
 
-fn open(path: &Path) -> Result<Connection> {
+pub(crate) fn open(path: &Path) -> Result<Connection> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     db.busy_timeout(Duration::from_secs(10))?;
     Ok(db)

@@ -1,4 +1,5 @@
-/* Lets a call on certain files fail: the control file $FAULTS says which, and is told how many there were.
+/* Lets a call on certain files fail: the control file $FAULTS says which, and is told how many there were. Of those files the directory
+ * $DURABLE, if there is one, has what a power failure would leave: what had been written when they were synced last.
  *
  * One process alone has it: what it starts is left in peace. All that is about the call's number is done in the control file,
  * which is mapped, so that a test can set it anew and read it while the process runs. */
@@ -9,6 +10,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,29 +49,70 @@ static int fails(uint32_t call, const char *path) {
     return 1;
 }
 
-static int fd_fails(uint32_t call, int fd) {
-    char link[32] = "/proc/self/fd/", path[PATH_MAX];
+/* Where a descriptor leads; whether it is known. */
+static int path_of(int fd, char path[PATH_MAX]) {
+    char link[32] = "/proc/self/fd/";
     char digits[12], *at = digits + sizeof digits;
     long length;
     int saved = errno;
     unsigned left = (unsigned)fd;
-    if (!control || !(control->calls & call)) return 0;
     *--at = 0;
     do *--at = (char)('0' + left % 10);
     while (left /= 10);
     strcat(link, at);
-    length = syscall(SYS_readlink, link, path, sizeof path - 1);
+    length = syscall(SYS_readlink, link, path, PATH_MAX - 1);
     errno = saved;
     if (length < 0) return 0;
     path[length] = 0;
+    return 1;
+}
+
+static int fd_fails(uint32_t call, int fd) {
+    char path[PATH_MAX];
+    if (!control || !(control->calls & call) || !path_of(fd, path)) return 0;
     return fails(call, path);
+}
+
+static const char *durable;
+
+/* Copies a file as it is now; whether all of it. */
+static int copy(int from, const char *path) {
+    static _Thread_local char bytes[1 << 16];
+    long size, at = 0;
+    int to = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (to < 0) return 0;
+    while ((size = syscall(SYS_pread64, from, bytes, sizeof bytes, at)) > 0) {
+        if (syscall(SYS_pwrite64, to, bytes, size, at) != size) break;
+        at += size;
+    }
+    syscall(SYS_close, to);
+    return size == 0;
+}
+
+/* What is written while it syncs may or may not be on the disk then: only what was there before is kept. */
+static int sync_and_keep(long call, int fd) {
+    char path[PATH_MAX], next[PATH_MAX], kept[PATH_MAX];
+    int is_copied = 0, result;
+    if (fd_fails(SYNC, fd)) return -1;
+    if (control && durable && path_of(fd, path) && is_ours(path)) {
+        const char *name = strrchr(path, '/');
+        snprintf(next, sizeof next, "%s%s.next", durable, name ? name : "/file");
+        snprintf(kept, sizeof kept, "%s%s", durable, name ? name : "/file");
+        is_copied = copy(fd, next);
+    }
+    result = (int)syscall(call, fd);
+    if (!result && is_copied) rename(next, kept);
+    return result;
 }
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("FAULTS");
     long file = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0) : -1;
     unsetenv("LD_PRELOAD");
+    durable = getenv("DURABLE");
+    if (durable) durable = strdup(durable);
     unsetenv("FAULTS");
+    unsetenv("DURABLE");
     if (file < 0) return;
     control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, (int)file, 0);
     if (control == MAP_FAILED) control = NULL;
@@ -101,11 +144,11 @@ ssize_t pwrite(int fd, const void *from, size_t size, off_t at) {
 }
 
 int fsync(int fd) {
-    return fd_fails(SYNC, fd) ? -1 : (int)syscall(SYS_fsync, fd);
+    return sync_and_keep(SYS_fsync, fd);
 }
 
 int fdatasync(int fd) {
-    return fd_fails(SYNC, fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return sync_and_keep(SYS_fdatasync, fd);
 }
 
 static int open_at(int dir, const char *path, int flags, unsigned mode) {

@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::hash::BuildHasher;
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -328,26 +329,8 @@ fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
             keys[at]
         );
     };
-    let by_key = |at: usize| {
-        throttled!(
-            throttle.check(&keys[at], CLASS),
-            Level::ERROR,
-            board = keys[at],
-            code = 5,
-            "{} is locked",
-            keys[at]
-        );
-    };
-    let by_key_fast = |at: usize| {
-        throttled!(
-            fast.check(&keys[at], CLASS),
-            Level::ERROR,
-            board = keys[at],
-            code = 5,
-            "{} is locked",
-            keys[at]
-        );
-    };
+    let by_key = |at: usize| line_by_key(&throttle, &keys[at]);
+    let by_key_fast = |at: usize| line_by_key(&fast, &keys[at]);
     event(
         &mut group,
         "limit: slot before tracing",
@@ -388,6 +371,17 @@ fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
         event(&mut group, name, &below, keys.len(), |at| error(&keys[at]));
     }
     group.finish();
+}
+
+#[inline(always)]
+fn line_by_key<S: BuildHasher>(throttle: &LogThrottle<String, HostClock, S>, key: &String) {
+    throttled!(
+        throttle.check(key, CLASS),
+        Level::ERROR,
+        board = key,
+        code = 5,
+        "{key} is locked"
+    );
 }
 
 /// Our layer and the peer's, each around one that does nothing; and the least that either must do.

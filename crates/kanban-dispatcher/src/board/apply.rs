@@ -317,18 +317,6 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_in_a_log_waits_for_a_later_sync() -> Result {
-        for (mode, level) in [("wal", 1), ("delete", 2)] {
-            let (_dir, mut store, _) = board(0)?;
-            store.db.pragma_update(None, "journal_mode", mode)?;
-            let tx = Txn::write_unsynced(&mut store.db)?;
-            let found: i64 = tx.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-            assert_eq!(found, level, "{mode}");
-        }
-        Ok(())
-    }
-
-    #[test]
     fn identities_are_synced_whatever_the_level_was_before() -> Result {
         let (_dir, mut store, ids) = board(1)?;
         let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;

@@ -131,3 +131,26 @@ fn has_log(db: &Connection) -> Result<bool> {
 fn run(db: &Connection, sql: &str) -> Result<()> {
     db.prepare_cached(sql)?.execute([]).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::Store;
+    use crate::clock::Clock;
+    use crate::root::{Root, Slug};
+
+    #[test]
+    fn only_what_is_in_a_log_waits_for_a_later_sync()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        for (mode, level) in [("wal", 1), ("delete", 2)] {
+            let dir = tempfile::tempdir()?;
+            let board = Root::at(dir.path()).board(&Slug::default());
+            let mut store = Store::init(&board, &Clock::system())?;
+            store.db.pragma_update(None, "journal_mode", mode)?;
+            let tx = Txn::write_unsynced(&mut store.db)?;
+            let found: i64 = tx.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+            assert_eq!(found, level, "{mode}");
+        }
+        Ok(())
+    }
+}

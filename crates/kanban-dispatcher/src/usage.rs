@@ -5,14 +5,14 @@ use std::fs;
 use keyed_log_throttle::Totals;
 use serde::{Deserialize, Serialize};
 
-/// Descriptors and memory of the dispatcher's process, at its last tick and at most.
+/// Descriptors and memory of the dispatcher's process, at its last tick or up to a second before it, and at most.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Usage {
     /// Open descriptors.
     pub descriptors: u32,
-    /// The most that were open at the end of a tick since it started.
+    /// The most that were open whenever it was looked since it started.
     pub descriptors_max: u32,
     /// Resident memory in KiB.
     pub resident_kib: u64,

@@ -1,4 +1,4 @@
-//! A pass that has nothing to tell leaves a sign of life and writes nothing to the ledger.
+//! A pass that has nothing to tell leaves a sign of life and writes nothing to the ledger; what is told of the process.
 
 mod support;
 
@@ -86,6 +86,31 @@ fn news_is_written_to_the_ledger_at_once() -> Result {
     drop(dispatcher);
     let status = Status::read(&fleet.root, &fleet.clock)?;
     assert_eq!(status.dispatcher.state, DispatcherState::Stopped);
+    Ok(())
+}
+
+#[test]
+fn what_the_process_uses_is_looked_at_again_after_a_second() -> Result {
+    let fleet = Fleet::new()?;
+    let (mut dispatcher, _) = at_rest(&fleet)?;
+    let mut used = |after: Duration| -> Result<u32> {
+        fleet.clock.advance(after);
+        fleet.sql(
+            "alpha",
+            "PRAGMA user_version = 0",
+        )?;
+        assert_eq!(dispatcher.tick().boards.len(), 1, "news");
+        let usage = Status::read(&fleet.root, &fleet.clock)?.dispatcher.usage;
+        Ok(usage.ok_or("no usage")?.descriptors)
+    };
+    // Other tests of this process open and close meanwhile.
+    const MANY: u32 = 200;
+    let before = used(Duration::from_secs(1))?;
+    let _held: Vec<_> = (0..2 * MANY)
+        .map(|_| fs::File::open("/dev/null"))
+        .collect::<std::io::Result<_>>()?;
+    assert_eq!(used(Duration::from_millis(999))?, before);
+    assert!(used(Duration::from_millis(1))? > before + MANY);
     Ok(())
 }
 

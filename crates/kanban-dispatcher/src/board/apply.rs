@@ -5,8 +5,8 @@ use rusqlite::{Connection, Result};
 use super::claim::take;
 use super::event::{self, Payload, current_run};
 use super::failure::fail;
-use super::given_back::{assign, give_back_stale, guard, release, set_aside};
-use super::txn::{Txn, guarded};
+use super::given_back::{self, assign, give_back_stale, release, set_aside};
+use super::txn::{Guard, Txn, is_refusal};
 use super::work::Work;
 use crate::transition::{Claim, Transition};
 use crate::view::Status;
@@ -24,7 +24,8 @@ pub(crate) struct Applied {
     pub(crate) claimed: Vec<Work>,
 }
 
-/// Writes `transitions` and then `claims` in one transaction. A change whose guard fails is skipped; an error undoes all.
+/// Writes `transitions` and then `claims` in one transaction. A change whose guard fails is skipped, and so is one that its row refuses; any
+/// other error undoes all.
 pub(crate) fn apply(
     db: &mut Connection,
     transitions: &[Transition],
@@ -47,10 +48,27 @@ pub(crate) fn apply_while(
     now: i64,
     may_claim: impl Fn() -> bool,
 ) -> Result<Applied> {
-    let mut applied = Applied::default();
     if transitions.is_empty() && claims.is_empty() {
-        return Ok(applied);
+        return Ok(Applied::default());
     }
+    let mut attempt = |guard| attempt(db, transitions, claims, now, &may_claim, guard);
+    // Hardly a row ever refuses, and savepoints are a good part of what a claim costs.
+    match attempt(Guard::Nothing) {
+        Err(error) if is_refusal(&error) => attempt(Guard::Savepoint),
+        done => done,
+    }
+}
+
+/// One transaction.
+fn attempt(
+    db: &mut Connection,
+    transitions: &[Transition],
+    claims: &[Claim],
+    now: i64,
+    may_claim: impl Fn() -> bool,
+    guard: Guard,
+) -> Result<Applied> {
+    let mut applied = Applied::default();
     // A claim must last from when its worker begins: `record_started` syncs it with the worker's identity, before a gate opens.
     let tx = match transitions.is_empty() {
         true => Txn::write_unsynced(db)?,
@@ -58,14 +76,14 @@ pub(crate) fn apply_while(
     };
     for transition in transitions {
         let task = transition.task();
-        match guarded(&tx, task, |db| write(db, transition, now))? {
+        match guard.run(&tx, task, |db| write(db, transition, now))? {
             Some(true) => applied.written.push(transition.clone()),
             Some(false) => applied.lost.push(task.to_owned()),
             None => applied.refused.push(task.to_owned()),
         }
     }
     for claim in claims.iter().take_while(|_| may_claim()) {
-        match guarded(&tx, &claim.task, |db| take(db, claim, now))? {
+        match guard.run(&tx, &claim.task, |db| take(db, claim, now))? {
             Some(Some(work)) => applied.claimed.push(work),
             Some(None) => applied.lost.push(claim.task.clone()),
             None => applied.refused.push(claim.task.clone()),
@@ -78,7 +96,7 @@ pub(crate) fn apply_while(
 /// Writes promotions inside a transaction of the caller's. A row that refuses its own stays where it is.
 pub(super) fn promote(db: &Connection, promotions: &[Transition], now: i64) -> Result<()> {
     for promotion in promotions {
-        guarded(db, promotion.task(), |db| write(db, promotion, now))?;
+        Guard::Savepoint.run(db, promotion.task(), |db| write(db, promotion, now))?;
     }
     Ok(())
 }
@@ -121,7 +139,7 @@ fn write(db: &Connection, transition: &Transition, now: i64) -> Result<bool> {
         Transition::Stale(stale) => give_back_stale(db, stale, now),
         Transition::Fail(failure) => fail(db, failure, now),
         Transition::Assign { task, assignee } => assign(db, task, assignee, now),
-        Transition::Guard { task, reason } => guard(db, task, reason, now),
+        Transition::Guard { task, reason } => given_back::guard(db, task, reason, now),
         Transition::SetAside { task, reason } => set_aside(db, task, reason, now),
         Transition::Probe { task, give_ups } => {
             let payload = Payload::new()
@@ -187,238 +205,4 @@ pub(super) fn leave_running(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use rusqlite::OpenFlags;
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::board::{NewTask, Started, Store, record_started};
-    use crate::clock::Clock;
-    use crate::root::{Root, Slug};
-    use crate::transition::Reclaim;
-
-    type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
-
-    const NOW: i64 = 1_000;
-
-    /// A board with this many ready tasks.
-    fn board(tasks: usize) -> Result<(TempDir, Store, Vec<String>)> {
-        let dir = tempfile::tempdir()?;
-        let mut store = Store::init(
-            &Root::at(dir.path()).board(&Slug::default()),
-            &Clock::system(),
-        )?;
-        let new = NewTask {
-            title: "work".to_owned(),
-            assignee: Some("coder".to_owned()),
-            ..NewTask::default()
-        };
-        let ids = (0..tasks)
-            .map(|_| store.create(&new))
-            .collect::<std::result::Result<_, _>>()?;
-        Ok((dir, store, ids))
-    }
-
-    fn claims(ids: &[String]) -> Vec<Claim> {
-        ids.iter()
-            .map(|task| Claim {
-                task: task.clone(),
-                from: Status::Ready,
-                lock: "rs.host:1:a".to_owned(),
-                expires: NOW + 900,
-            })
-            .collect()
-    }
-
-    fn reclaim(task: &str, lock: &str) -> Transition {
-        Transition::Reclaim(Reclaim {
-            task: task.to_owned(),
-            lock: lock.to_owned(),
-            pid: None,
-            expires: None,
-            last_heartbeat_at: None,
-            host_local: false,
-            heartbeat_stale: false,
-            attempted: false,
-            terminated: false,
-        })
-    }
-
-    /// This task's row refuses every change from now on.
-    fn protect(store: &Store, id: &str, how: &str) -> Result {
-        Ok(store.db.execute_batch(&format!(
-            "CREATE TRIGGER protect BEFORE UPDATE ON tasks WHEN old.id = '{id}' \
-             BEGIN SELECT RAISE({how}, 'hands off'); END"
-        ))?)
-    }
-
-    #[test]
-    fn a_change_that_somebody_else_forestalled_is_lost_and_one_that_its_row_refuses_is_refused()
-    -> Result {
-        let (_dir, mut store, ids) = board(4)?;
-        let [free, taken, barred, demoted] = &ids[..] else {
-            unreachable!()
-        };
-        store.db.execute(
-            "UPDATE tasks SET claim_lock = 'elsewhere:1' WHERE id = ?1",
-            [taken],
-        )?;
-        protect(&store, barred, "ABORT")?;
-        let demotions = [barred, demoted].map(|task| Transition::Demote { task: task.clone() });
-
-        let applied = apply(&mut store.db, &demotions, &claims(&ids), NOW)?;
-        assert_eq!(applied.written, demotions[1..]);
-        let claimed: Vec<&String> = applied.claimed.iter().map(|work| &work.task).collect();
-        assert_eq!(claimed, [free]);
-        assert_eq!(applied.lost, [taken.clone(), demoted.clone()]);
-        assert_eq!(
-            applied.refused,
-            [barred.clone(), barred.clone()],
-            "its demotion and its claim"
-        );
-        let detail = store.show(barred)?;
-        assert_eq!(
-            (detail.task.status.as_str(), detail.runs.len()),
-            ("ready", 0)
-        );
-        Ok(())
-    }
-
-    #[test]
-    fn whether_to_claim_is_asked_again_when_the_wait_for_the_lock_is_over() -> Result {
-        let (_dir, mut store, ids) = board(2)?;
-        let path = store.db.path().ok_or("no path")?.to_owned();
-        let other = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        other.busy_timeout(Duration::ZERO)?;
-        let demotions = [Transition::Demote {
-            task: ids[0].clone(),
-        }];
-        let may_claim = || {
-            assert!(other.execute_batch("BEGIN IMMEDIATE").is_err(), "not ours");
-            false
-        };
-        let applied = apply_while(&mut store.db, &demotions, &claims(&ids), NOW, may_claim)?;
-        assert_eq!(applied.written, demotions, "what has ended is written");
-        assert_eq!(applied.claimed, []);
-        assert_eq!(store.list(Some("ready"))?.len(), 1);
-        Ok(())
-    }
-
-    #[test]
-    fn a_row_that_rolls_everything_back_fails_the_decision_and_nothing_of_it_stays() -> Result {
-        let (_dir, mut store, ids) = board(3)?;
-        protect(&store, &ids[1], "ROLLBACK")?;
-        assert!(apply(&mut store.db, &[], &claims(&ids), NOW).is_err());
-        assert!(store.db.is_autocommit());
-        assert_eq!(store.list(Some("ready"))?.len(), 3);
-        Ok(())
-    }
-
-    #[test]
-    fn identities_are_synced_whatever_the_level_was_before() -> Result {
-        let (_dir, mut store, ids) = board(1)?;
-        let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
-        store.db.execute_batch("PRAGMA synchronous = NORMAL")?;
-        let started = applied.claimed.iter().map(|work| Started {
-            task: work.task.clone(),
-            run: work.run,
-            lock: work.lock.clone(),
-            pid: 1,
-            workspace: String::new(),
-            branch: None,
-        });
-        let started: Vec<Started> = started.collect();
-        assert_eq!(record_started(&mut store.db, &started, NOW)?, [""; 0]);
-        let level: i64 = store
-            .db
-            .pragma_query_value(None, "synchronous", |row| row.get(0))?;
-        assert_eq!(level, 2);
-        Ok(())
-    }
-
-    #[test]
-    fn whatever_comes_of_claims_the_next_commit_is_synced() -> Result {
-        let (_dir, mut store, ids) = board(3)?;
-        let level = |store: &Store| {
-            store
-                .db
-                .pragma_query_value(None, "synchronous", |row| row.get(0))
-        };
-        const FULL: i64 = 2;
-        let path = store.db.path().ok_or("no path")?.to_owned();
-
-        apply(&mut store.db, &[], &claims(&ids[..1]), NOW)?;
-        assert_eq!(level(&store), Ok(FULL));
-
-        let other = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        other.execute_batch("BEGIN IMMEDIATE")?;
-        store.db.busy_timeout(Duration::ZERO)?;
-        assert!(apply(&mut store.db, &[], &claims(&ids[1..]), NOW).is_err());
-        assert_eq!(level(&store), Ok(FULL), "it did not begin");
-
-        other.execute_batch("ROLLBACK")?;
-        protect(&store, &ids[1], "ROLLBACK")?;
-        assert!(apply(&mut store.db, &[], &claims(&ids[1..]), NOW).is_err());
-        assert_eq!(level(&store), Ok(FULL), "it was rolled back");
-
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            apply_while(&mut store.db, &[], &claims(&ids[2..]), NOW, || {
-                panic!("on purpose")
-            })
-        }));
-        assert!(panicked.is_err());
-        assert_eq!(level(&store), Ok(FULL), "it was given up");
-        Ok(())
-    }
-
-    #[test]
-    fn a_running_task_without_a_claim_leaves_running_under_the_empty_lock() -> Result {
-        let (_dir, mut store, ids) = board(2)?;
-        let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
-        assert_eq!(applied.claimed.len(), 2);
-        store.db.execute(
-            "UPDATE tasks SET claim_lock = NULL, claim_expires = NULL WHERE id = ?1",
-            [&ids[0]],
-        )?;
-
-        let ends = [reclaim(&ids[0], ""), reclaim(&ids[1], "")];
-        let applied = apply(&mut store.db, &ends, &[], NOW + 1)?;
-        assert_eq!(applied.written, ends[..1]);
-        assert_eq!(applied.lost, ids[1..], "a claim that is there still counts");
-        let ended = store.show(&ids[0])?;
-        assert_eq!(ended.task.status, "ready");
-        assert_eq!(ended.runs[0].outcome.as_deref(), Some("reclaimed"));
-        assert_eq!(store.show(&ids[1])?.task.status, "running");
-        Ok(())
-    }
-
-    #[test]
-    fn a_claimed_row_of_odd_values_gives_the_work_that_can_be_read_off_it() -> Result {
-        let (_dir, mut store, ids) = board(1)?;
-        // The column's declared type would turn some of these into what they should have been.
-        store.db.execute_batch(
-            "UPDATE tasks SET title = x'00ff', assignee = CAST(x'636f646572ff' AS TEXT), tenant = 7, skills = x'5b5d', \
-             goal_mode = 'yes', goal_max_turns = 3.5, max_runtime_seconds = '60', workspace_path = CAST(x'2fff' AS TEXT), \
-             current_run_id = 'none'",
-        )?;
-        let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
-        let [work] = &applied.claimed[..] else {
-            return Err(format!("{applied:?}").into());
-        };
-        assert_eq!(
-            (work.title.as_str(), work.profile.as_str()),
-            ("", "coder\u{fffd}")
-        );
-        assert_eq!(work.tenant.as_deref(), Some("7"));
-        assert_eq!((work.goal_mode, work.goal_turns_max), (false, Some(3)));
-        assert_eq!(work.max_runtime, Some(60));
-        assert_eq!(
-            work.workspace_path, None,
-            "no other path than the one that was meant"
-        );
-        assert_eq!(current_run(&store.db, &ids[0])?, Some(work.run));
-        Ok(())
-    }
-}
+mod tests;

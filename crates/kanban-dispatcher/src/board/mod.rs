@@ -4,6 +4,7 @@ mod apply;
 mod claim;
 mod event;
 mod failure;
+mod free;
 mod given_back;
 mod health;
 mod iso;

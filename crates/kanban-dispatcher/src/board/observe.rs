@@ -1,8 +1,9 @@
 //! Reads one board into plain data, in one read transaction.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, Result, Row};
+use rusqlite::{Connection, Result, Row, Rows};
 
+use super::free;
 use super::lull::data_version;
 use super::past;
 use super::schema::{Drift, drift};
@@ -47,7 +48,7 @@ impl<'a> Look<'a> {
 
     /// The tasks that a tick may act on. A row that cannot be read is set aside, not an error.
     pub(crate) fn view(self) -> Result<View> {
-        let view = read(&self.0, MAY_MOVE)?;
+        let view = movable(&self.0)?;
         self.0.commit()?;
         Ok(view)
     }
@@ -56,28 +57,36 @@ impl<'a> Look<'a> {
 /// A look at all unfinished tasks, also those that wait.
 pub(crate) fn observe(db: &Connection) -> Result<View> {
     let look = Look::begin(db)?;
-    let view = read(&look.0, UNFINISHED)?;
+    let view = all(&look.0)?;
     look.0.commit()?;
     Ok(view)
 }
 
-/// The tasks that may move, inside a transaction of the caller's.
-pub(super) fn movable(db: &Connection) -> Result<View> {
-    read(db, MAY_MOVE)
-}
-
-fn read(db: &Connection, sql: &str) -> Result<View> {
-    // From the first page of the tasks to the last one, also where no task is unfinished and an index says so: a table that was
-    // overwritten is noticed by the turn that the change of its file brings.
-    db.prepare_cached("SELECT max(rowid) FROM tasks")?
-        .query_row([], |_| Ok(()))?;
-    let mut view = tasks(db, sql)?;
+fn all(db: &Connection) -> Result<View> {
+    let mut view = View::default();
+    tasks(db.prepare_cached(UNFINISHED)?.query([])?, &mut view)?;
     past::read(db, &mut view.tasks)?;
     Ok(view)
 }
 
-/// What is read of each task, in the order of [`at`], and whether it has an open parent. A parent that is gone does not hold its child
-/// back: its row was deleted, and no one could ever finish it.
+/// The tasks that may move, inside a transaction of the caller's: all but those that wait for a parent, or for whoever blocked them, as the
+/// newest word about that says.
+pub(super) fn movable(db: &Connection) -> Result<View> {
+    // From the first page of the tasks to the last one, also where no task is unfinished and an index says so: a table that was
+    // overwritten is noticed by the turn that the change of its file brings.
+    db.prepare_cached("SELECT max(rowid) FROM tasks")?
+        .query_row([], |_| Ok(()))?;
+    let mut view = View::default();
+    tasks(db.prepare_cached(ACTIVE)?.query([])?, &mut view)?;
+    let mut one = db.prepare_cached(FREE)?;
+    for row in free::to_do(db)?.into_iter().chain(free::blocked(db)?) {
+        tasks(one.query([row])?, &mut view)?;
+    }
+    past::read(db, &mut view.tasks)?;
+    Ok(view)
+}
+
+/// What is read of each task, in the order of [`at`], and whether it has an open parent. One that is gone is not open.
 macro_rules! select {
     ($has_open_parent:expr, where $which:expr) => {
         concat!(
@@ -105,30 +114,14 @@ const UNFINISHED: &str = select!(
     where "t.status IN ('todo', 'ready', 'running', 'blocked', 'review')"
 );
 
-/// Those of them that a tick may do something with: the others wait for a parent, or for whoever blocked them, as the newest word about
-/// that says. There may be many of these, and to make rows of them took most of a turn.
-///
-/// Those that somebody blocked are found by one pass over their events: asked of one after the other, SQLite opens its cursors anew and
-/// makes a sorter each time. The newest word stands in the row which `max(e.id)` is from: of such a query SQLite takes every other column
-/// from there. Those behind a parent are asked for one by one, and the first open parent is enough: there may be many.
-const MAY_MOVE: &str = concat!(
-    select!(
-        concat!("t.status <> 'review' AND ", open_parent!()),
-        where "t.status IN ('ready', 'running', 'review')"
-    ),
-    " UNION ALL ",
-    select!("0", where concat!("t.status = 'todo' AND NOT ", open_parent!())),
-    " UNION ALL ",
-    select!(
-        "0",
-        where concat!(
-            "t.rowid IN (SELECT task FROM (SELECT b.rowid AS task, e.kind AS word, max(e.id) FROM tasks b LEFT JOIN task_events e \
-             ON e.task_id = b.id AND e.kind IN ('blocked', 'unblocked') WHERE b.status = 'blocked' GROUP BY b.rowid) \
-             WHERE word IS NOT 'blocked') AND NOT ",
-            open_parent!()
-        )
-    )
+/// Those of them that nothing holds back by itself.
+const ACTIVE: &str = select!(
+    concat!("t.status <> 'review' AND ", open_parent!()),
+    where "t.status IN ('ready', 'running', 'review')"
 );
+
+/// One that may be free, by its row; a parent may hold back one that nobody blocks.
+const FREE: &str = select!("0", where concat!("t.rowid = ?1 AND NOT ", open_parent!()));
 
 /// Where a row has what. To ask by name costs more than to read: SQLite compares it with every name before it.
 mod at {
@@ -155,10 +148,7 @@ mod at {
     pub(super) const HAS_OPEN_PARENT: usize = 20;
 }
 
-fn tasks(db: &Connection, sql: &str) -> Result<View> {
-    let mut view = View::default();
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
+fn tasks(mut rows: Rows<'_>, view: &mut View) -> Result<()> {
     while let Some(row) = rows.next()? {
         match task(row) {
             Ok(task) => view.tasks.push(task),
@@ -166,7 +156,7 @@ fn tasks(db: &Connection, sql: &str) -> Result<View> {
             Err(Unreadable::Sqlite(error)) => return Err(error),
         }
     }
-    Ok(view)
+    Ok(())
 }
 
 enum Unreadable {

@@ -94,27 +94,44 @@ impl Drop for Txn<'_> {
     }
 }
 
-/// Runs one change inside a transaction of the caller's, in a savepoint: a row that a trigger or constraint protects costs the others
-/// nothing. `None`: it refused. After any other error the whole transaction is to be given up.
-pub(super) fn guarded<T>(
-    db: &Connection,
-    task: &str,
-    change: impl FnOnce(&Connection) -> Result<T>,
-) -> Result<Option<T>> {
-    run(db, "SAVEPOINT change")?;
-    match change(db) {
-        Ok(done) => run(db, "RELEASE change").map(|()| Some(done)),
-        // A trigger may also have rolled back everything: then there is no transaction left to go on in.
-        Err(error)
-            if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
-                && !db.is_autocommit() =>
-        {
-            tracing::debug!(task, %error, "a row refused its change");
-            run(db, "ROLLBACK TO change")?;
-            run(db, "RELEASE change").map(|()| None)
+/// What a change inside a transaction of the caller's costs the others, should its row refuse it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Guard {
+    /// Everything: the refusal is an error, after which the whole transaction is to be given up.
+    Nothing,
+    /// Nothing. It keeps aside each page that is changed.
+    Savepoint,
+}
+
+impl Guard {
+    /// Makes one change. `None`: its row refused. After any error the whole transaction is to be given up.
+    pub(super) fn run<T>(
+        self,
+        db: &Connection,
+        task: &str,
+        change: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<Option<T>> {
+        if matches!(self, Self::Nothing) {
+            return change(db).map(Some);
         }
-        Err(error) => Err(error),
+        run(db, "SAVEPOINT change")?;
+        match change(db) {
+            Ok(done) => run(db, "RELEASE change").map(|()| Some(done)),
+            // A trigger may also have rolled back everything: then there is no transaction left to go on in.
+            Err(error) if is_refusal(&error) && !db.is_autocommit() => {
+                tracing::debug!(task, %error, "a row refused its change");
+                run(db, "ROLLBACK TO change")?;
+                run(db, "RELEASE change").map(|()| None)
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// A trigger or a constraint protects the row, with words or by ignoring the change.
+pub(super) fn is_refusal(error: &rusqlite::Error) -> bool {
+    matches!(error, rusqlite::Error::StatementChangedRows(0))
+        || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 /// What every board is opened with. Not cached: the pragma acts when it is compiled, and a cached statement would do nothing.

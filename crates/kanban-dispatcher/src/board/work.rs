@@ -60,15 +60,15 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// An attempt at a task, whose row has the [`columns`].
-pub(super) fn of_row(row: &Row<'_>, task: &str, run: i64, lock: &str) -> Result<Work> {
+/// A task, whose row begins with the [`columns`]; the attempt at it is still to be made.
+pub(super) fn of_row(row: &Row<'_>, task: &str, lock: &str) -> Result<Work> {
     // By place: to ask by name is half of the cost.
     let text = |column: usize| value::text(row, column);
     let number = |column: usize| value::number(row, column);
     let non_empty = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     Ok(Work {
         task: task.to_owned(),
-        run,
+        run: 0,
         lock: lock.to_owned(),
         title: text(0)?.unwrap_or_default(),
         profile: text(1)?.unwrap_or_default().trim().to_lowercase(),

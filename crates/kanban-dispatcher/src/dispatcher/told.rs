@@ -14,6 +14,9 @@ const TELL_EVERY: Duration = Duration::from_secs(600);
 /// A sign of life this soon after the last one would tell nobody anything.
 const BEATS_APART: Duration = Duration::from_millis(20);
 
+/// What the process uses is looked at by a pass this long after the last look: the kernel counts for as long as a claim takes.
+const LOOKS_APART: Duration = Duration::from_secs(1);
+
 /// The state of a dispatcher that ticks, in the ledger.
 pub(super) const SERVING: &str = "serving";
 
@@ -28,6 +31,8 @@ pub(super) struct Told {
     pulse: Option<Pulse>,
     /// When the last one went there (monotonic).
     beaten: Duration,
+    /// When it was last looked at what the process uses (monotonic).
+    looked: Option<Duration>,
 }
 
 // ===== impl Told =====
@@ -69,8 +74,10 @@ impl Dispatcher {
         {
             return;
         }
-        if is_pass {
+        let is_long_ago = |at| now.saturating_sub(at) >= LOOKS_APART;
+        if is_pass && self.told.looked.is_none_or(is_long_ago) {
             self.usage.look();
+            self.told.looked = Some(now);
         }
         self.usage.log = self.site.resilience.log_counts();
         let unknown = LastKnown::default();

@@ -2,7 +2,7 @@
 //!
 //! Each iteration is one question, and includes the choice of the next key from a list of 10,000 (a stride that visits
 //! all of them) where the group says so. The limit by key is one probe of a table that nobody locks, with the same hasher
-//! and key type; by handle, one atomic load. The peers remember that a key was done, each in the way it is meant to be used;
+//! and key type; by handle, one atomic load. `papaya` is a shared table that is read without a lock. The peers remember that a key was done, each in the way it is meant to be used;
 //! `singleflight` remembers nothing, so its question runs an empty repair.
 
 use std::collections::HashSet;
@@ -37,6 +37,7 @@ struct Spent {
     cells: DashMap<String, OnceLock<()>>,
     moka: moka::sync::Cache<String, ()>,
     once_map: OnceMap<String, ()>,
+    papaya: papaya::HashMap<String, AtomicU16, RandomState>,
     flights: singleflight::Group<bool>,
 }
 
@@ -66,6 +67,7 @@ impl Spent {
             cells: each().map(|name| (name, OnceLock::from(()))).collect(),
             moka,
             once_map,
+            papaya: each().map(|name| (name, AtomicU16::new(1))).collect(),
             flights: singleflight::Group::new(),
             names,
         }
@@ -108,6 +110,11 @@ impl Spent {
         self.once_map.contains_key(self.names[at].as_str())
     }
 
+    fn papaya(&self, at: usize) -> bool {
+        let table = self.papaya.pin();
+        table.get(self.names[at].as_str()).is_some_and(is_done)
+    }
+
     fn singleflight(&self, at: usize) -> bool {
         self.flights.work(&self.names[at], || true)
     }
@@ -139,6 +146,7 @@ fn one_hot_key(c: &mut Criterion) {
     });
     one(group, "peer: moka get_with_by_ref", |at| spent.moka(at));
     one(group, "peer: once_map", |at| spent.once_map(at));
+    one(group, "peer: papaya", |at| spent.papaya(at));
     one(group, "peer: singleflight, no-op", |at| {
         spent.singleflight(at)
     });
@@ -156,6 +164,7 @@ fn many_keys(c: &mut Criterion) {
     many(group, "peer: moka get_with_by_ref", |at| spent.moka(at));
     many(group, "peer: moka get", |at| spent.moka_get(at));
     many(group, "peer: once_map", |at| spent.once_map(at));
+    many(group, "peer: papaya", |at| spent.papaya(at));
     many(group, "peer: singleflight, no-op", |at| {
         spent.singleflight(at)
     });
@@ -255,6 +264,7 @@ fn two_threads(c: &mut Criterion) {
     });
     both(group, "peer: moka get_with_by_ref", |at| spent.moka(at));
     both(group, "peer: once_map", |at| spent.once_map(at));
+    both(group, "peer: papaya", |at| spent.papaya(at));
     both(group, "peer: singleflight, no-op", |at| {
         spent.singleflight(at)
     });

@@ -17,16 +17,18 @@ use crate::outcome::{Outcome, Rearmed};
 use crate::sync::{Arc, AtomicU16, Mutex, Ordering, lock};
 use crate::table::Mark;
 
+/// In this order: what a look-up reads lies together.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Slot<K> {
-    key: K,
-    /// 32 bits of the key's hash, so that a table which grows runs nobody's `Hash`: one that panics there would cost other keys
-    /// their place.
-    mark: Mark,
     /// A [`Tally`]. Written only under `flight`'s lock; read without it.
     tally: AtomicU16,
     /// The attempts that an arming allows.
     budget: NonZeroU8,
+    /// 32 bits of the key's hash, so that a table which grows runs nobody's `Hash`: one that panics there would cost other keys
+    /// their place.
+    mark: Mark,
+    key: K,
     /// The turn that is out. Invariant: never `Some` while the key is spent, and replaced by another only through `None`.
     flight: Mutex<Option<Arc<Flight>>>,
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Usage {
     /// Open descriptors.
     pub descriptors: u32,
-    /// The most that were open whenever it was looked since it started.
+    /// The most that a look has found since it started.
     pub descriptors_max: u32,
     /// Resident memory in KiB.
     pub resident_kib: u64,

@@ -95,10 +95,7 @@ fn what_the_process_uses_is_looked_at_again_after_a_second() -> Result {
     let (mut dispatcher, _) = at_rest(&fleet)?;
     let mut used = |after: Duration| -> Result<u32> {
         fleet.clock.advance(after);
-        fleet.sql(
-            "alpha",
-            "PRAGMA user_version = 0",
-        )?;
+        fleet.sql("alpha", "PRAGMA user_version = 0")?;
         assert_eq!(dispatcher.tick().boards.len(), 1, "news");
         let usage = Status::read(&fleet.root, &fleet.clock)?.dispatcher.usage;
         Ok(usage.ok_or("no usage")?.descriptors)

@@ -171,13 +171,27 @@ mod tests {
     use super::{Slot, Tally};
     use crate::Outcome;
 
-    #[test]
-    fn a_key_costs_at_most_64_bytes_beyond_itself_at_the_table_s_worst_load() {
-        let slot = size_of::<Slot<[u64; 3]>>() - size_of::<[u64; 3]>();
+    /// Beyond the key, as rounded up to a multiple of eight.
+    fn bytes<K>() -> usize {
+        let slot = size_of::<Slot<K>>() - size_of::<K>().next_multiple_of(8);
         let counts = 2 * size_of::<usize>();
         // A pointer and a control byte per bucket, 16/7 buckets per entry just after the table has doubled.
         let table = (size_of::<usize>() + 1) * 16 / 7;
-        assert!(slot + counts + table <= 64, "{slot} + {counts} + {table}");
+        slot + counts + table
+    }
+
+    #[test]
+    fn a_key_costs_at_most_64_bytes_beyond_itself_at_the_table_s_worst_load() {
+        for bytes in [
+            bytes::<u8>(),
+            bytes::<u16>(),
+            bytes::<[u8; 9]>(),
+            bytes::<u64>(),
+            bytes::<String>(),
+            bytes::<(String, u32)>(),
+        ] {
+            assert!(bytes <= 64, "{bytes}");
+        }
     }
 
     #[test]

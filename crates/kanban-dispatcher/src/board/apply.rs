@@ -1,4 +1,4 @@
-//! Writes a decision: one transaction, every change guarded by what the decision saw.
+//! Writes a decision: one transaction, every change guarded by what the decision saw. If a row refuses, it is begun anew.
 
 use rusqlite::{Connection, Result};
 
@@ -6,7 +6,7 @@ use super::claim::take;
 use super::event::{self, Payload, current_run};
 use super::failure::fail;
 use super::given_back::{self, assign, give_back_stale, release, set_aside};
-use super::txn::{Guard, Txn, is_refusal};
+use super::txn::{Change, Txn, is_refusal};
 use super::work::Work;
 use crate::transition::{Claim, Transition};
 use crate::view::Status;
@@ -18,14 +18,14 @@ pub(crate) struct Applied {
     pub(crate) written: Vec<Transition>,
     /// Tasks that somebody else changed in between: left as they are, and seen as they are by the next look.
     pub(crate) lost: Vec<String>,
-    /// Tasks whose row refused the change, by a constraint or a trigger: left as they are, and the next look decides the same.
+    /// Tasks whose row refused the change, by a constraint or a trigger that says so: left as they are, and the next look decides the same.
     pub(crate) refused: Vec<String>,
     /// Tasks that are now ours to start.
     pub(crate) claimed: Vec<Work>,
 }
 
 /// Writes `transitions` and then `claims` in one transaction. A change whose guard fails is skipped, and so is one that its row refuses; any
-/// other error undoes all.
+/// other error undoes all, and so does a refusal of the whole transaction.
 pub(crate) fn apply(
     db: &mut Connection,
     transitions: &[Transition],
@@ -51,10 +51,10 @@ pub(crate) fn apply_while(
     if transitions.is_empty() && claims.is_empty() {
         return Ok(Applied::default());
     }
-    let mut attempt = |guard| attempt(db, transitions, claims, now, &may_claim, guard);
+    let mut attempt = |how| attempt(db, transitions, claims, now, &may_claim, how);
     // Hardly a row ever refuses, and savepoints are a good part of what a claim costs.
-    match attempt(Guard::Nothing) {
-        Err(error) if is_refusal(&error) => attempt(Guard::Savepoint),
+    match attempt(Change::Bare) {
+        Err(error) if is_refusal(&error) => attempt(Change::InSavepoint),
         done => done,
     }
 }
@@ -66,7 +66,7 @@ fn attempt(
     claims: &[Claim],
     now: i64,
     may_claim: impl Fn() -> bool,
-    guard: Guard,
+    how: Change,
 ) -> Result<Applied> {
     let mut applied = Applied::default();
     // A claim must last from when its worker begins: `record_started` syncs it with the worker's identity, before a gate opens.
@@ -76,14 +76,14 @@ fn attempt(
     };
     for transition in transitions {
         let task = transition.task();
-        match guard.run(&tx, task, |db| write(db, transition, now))? {
+        match how.run(&tx, task, |db| write(db, transition, now))? {
             Some(true) => applied.written.push(transition.clone()),
             Some(false) => applied.lost.push(task.to_owned()),
             None => applied.refused.push(task.to_owned()),
         }
     }
     for claim in claims.iter().take_while(|_| may_claim()) {
-        match guard.run(&tx, &claim.task, |db| take(db, claim, now))? {
+        match how.run(&tx, &claim.task, |db| take(db, claim, now))? {
             Some(Some(work)) => applied.claimed.push(work),
             Some(None) => applied.lost.push(claim.task.clone()),
             None => applied.refused.push(claim.task.clone()),
@@ -96,7 +96,7 @@ fn attempt(
 /// Writes promotions inside a transaction of the caller's. A row that refuses its own stays where it is.
 pub(super) fn promote(db: &Connection, promotions: &[Transition], now: i64) -> Result<()> {
     for promotion in promotions {
-        Guard::Savepoint.run(db, promotion.task(), |db| write(db, promotion, now))?;
+        Change::InSavepoint.run(db, promotion.task(), |db| write(db, promotion, now))?;
     }
     Ok(())
 }

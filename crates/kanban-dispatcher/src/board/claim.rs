@@ -58,9 +58,9 @@ pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Wo
     let changed = db
         .prepare_cached(
             "UPDATE tasks SET status = 'running', claim_lock = ?2, claim_expires = ?3, started_at = COALESCE(started_at, ?4), \
-             last_heartbeat_at = NULL, worker_pid = NULL, current_run_id = ?5 WHERE rowid = ?1",
+             last_heartbeat_at = NULL, worker_pid = NULL, current_run_id = ?5 WHERE id = ?1",
         )?
-        .execute((row, lock, expires, now, work.run))?;
+        .execute((task, lock, expires, now, work.run))?;
     exactly_one(changed)?;
     let payload = Payload::new()
         .with("lock", lock.as_str())
@@ -74,7 +74,7 @@ pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Wo
     Ok(Some(work))
 }
 
-/// A trigger may ignore a change, and say nothing.
+/// A trigger may ignore a change and say nothing; and where the key is gone from the table, two rows may have one id.
 fn exactly_one(rows: usize) -> Result<()> {
     match rows {
         1 => Ok(()),

@@ -1,51 +1,60 @@
 //! Which tasks wait for nothing: of those to do the ones without an open parent, and of the blocked the ones that nobody holds.
 //!
-//! There may be many that wait, and whether they still do is most of what a turn asks. So all are gone through in one pass for each
-//! status, and what only many of them together tell is put together here: in a question for each, SQLite opens its cursors anew.
+//! There may be many that wait, and whether they still do is most of what a turn asks. Asked of each task in a statement, SQLite opens its cursors
+//! anew each time. So one statement goes over all tasks of a status with their links or words, and what these say is put together here.
 
 use std::collections::HashMap;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Result};
 
-/// So many more parents of a task are passed over one by one, once it is known to wait; of more than that, all at once.
-const PASSED: usize = 8;
+use super::value::number;
+
+/// Links that are gone over for nothing, before it is cheaper to ask about each task by itself: so many, and for each task so many more.
+const IN_VAIN: usize = 64;
+const IN_VAIN_EACH: usize = 4;
 
 /// The rows of tasks to do that have no open parent.
 pub(super) fn to_do(db: &Connection) -> Result<Vec<i64>> {
     let mut links = db.prepare_cached(
         "SELECT t.rowid, l.parent_id FROM tasks t LEFT JOIN task_links l ON l.child_id = t.id \
-         WHERE t.status = 'todo' AND t.rowid >= ?1 ORDER BY t.rowid",
+         WHERE t.status = 'todo' ORDER BY t.rowid",
     )?;
     let mut parents = Parents::new(db)?;
+    let mut rows = links.query([])?;
     let mut free: Vec<i64> = Vec::new();
-    let mut from = Some(i64::MIN);
-    while let Some(first) = from.take() {
-        let mut rows = links.query([first])?;
-        // The newest task that may be free stands last; of one that waits, how many of its parents were passed over.
-        let mut current = None;
-        let mut passed = None;
-        while let Some(row) = rows.next()? {
-            let task = row.get(0)?;
-            if current != Some(task) {
-                free.push(task);
-                (current, passed) = (Some(task), None);
+    let mut current = None;
+    let mut waits = false;
+    let mut in_vain_left = IN_VAIN;
+    while let Some(row) = rows.next()? {
+        let task = row.get(0)?;
+        if current != Some(task) {
+            // Until one of its parents is found to be open.
+            free.push(task);
+            (current, waits) = (Some(task), false);
+            in_vain_left += IN_VAIN_EACH;
+        }
+        if waits {
+            in_vain_left -= 1;
+            if in_vain_left == 0 {
+                free.extend(to_do_after(db, task)?);
+                break;
             }
-            match &mut passed {
-                None if parents.is_open(row.get_ref(1)?)? => {
-                    free.pop();
-                    passed = Some(0);
-                }
-                None => {}
-                Some(PASSED) => {
-                    from = task.checked_add(1);
-                    break;
-                }
-                Some(passed) => *passed += 1,
-            }
+        } else if parents.is_open(row.get_ref(1)?)? {
+            free.pop();
+            waits = true;
         }
     }
     Ok(free)
+}
+
+/// The same of the tasks behind this one, where many have many parents: the first open one answers for all.
+fn to_do_after(db: &Connection, task: i64) -> Result<Vec<i64>> {
+    let mut statement = db.prepare_cached(
+        "SELECT t.rowid FROM tasks t WHERE t.status = 'todo' AND t.rowid > ?1 AND NOT EXISTS (SELECT 1 FROM task_links l \
+         JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id AND p.status NOT IN ('done', 'archived')) ORDER BY t.rowid",
+    )?;
+    statement.query_map([task], |row| row.get(0))?.collect()
 }
 
 /// The rows of blocked tasks whose newest word about that is not that they are blocked.
@@ -58,7 +67,7 @@ pub(super) fn blocked(db: &Connection) -> Result<Vec<i64>> {
     let mut free = Vec::new();
     let mut newest: Option<(i64, Option<i64>, bool)> = None;
     while let Some(row) = rows.next()? {
-        let (task, event) = (row.get(0)?, row.get(1)?);
+        let (task, event) = (row.get(0)?, number(row, 1)?);
         let is_held = row.get::<_, Option<bool>>(2)?.unwrap_or(false);
         newest = match newest {
             Some(word) if word.0 == task && word.1 > event => Some(word),
@@ -73,7 +82,7 @@ pub(super) fn blocked(db: &Connection) -> Result<Vec<i64>> {
     Ok(free)
 }
 
-/// Who is open of the parents, each asked about once: many tasks may wait for the same.
+/// Which parents are open. Each is asked about once: many tasks may wait for the same.
 struct Parents<'a> {
     question: CachedStatement<'a>,
     known: HashMap<Vec<u8>, bool>,

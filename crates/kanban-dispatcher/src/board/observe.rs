@@ -114,7 +114,7 @@ const UNFINISHED: &str = select!(
     where "t.status IN ('todo', 'ready', 'running', 'blocked', 'review')"
 );
 
-/// Those of them that nothing holds back by itself.
+/// Those of them that are looked at in any case: a ready one may have got an open parent.
 const ACTIVE: &str = select!(
     concat!("t.status <> 'review' AND ", open_parent!()),
     where "t.status IN ('ready', 'running', 'review')"

@@ -94,16 +94,16 @@ impl Drop for Txn<'_> {
     }
 }
 
-/// What a change inside a transaction of the caller's costs the others, should its row refuse it.
+/// How a change is made inside a transaction of the caller's.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Guard {
-    /// Everything: the refusal is an error, after which the whole transaction is to be given up.
-    Nothing,
-    /// Nothing. It keeps aside each page that is changed.
-    Savepoint,
+pub(super) enum Change {
+    /// By itself. If its row refuses, that is an error.
+    Bare,
+    /// In a savepoint, which keeps aside each page that is changed. If its row refuses, it costs the other changes nothing.
+    InSavepoint,
 }
 
-impl Guard {
+impl Change {
     /// Makes one change. `None`: its row refused. After any error the whole transaction is to be given up.
     pub(super) fn run<T>(
         self,
@@ -111,7 +111,7 @@ impl Guard {
         task: &str,
         change: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<Option<T>> {
-        if matches!(self, Self::Nothing) {
+        if matches!(self, Self::Bare) {
             return change(db).map(Some);
         }
         run(db, "SAVEPOINT change")?;
@@ -128,9 +128,9 @@ impl Guard {
     }
 }
 
-/// A trigger or a constraint protects the row, with words or by ignoring the change.
+/// A trigger or a constraint protects the row, or a claim changed something else than its one row.
 pub(super) fn is_refusal(error: &rusqlite::Error) -> bool {
-    matches!(error, rusqlite::Error::StatementChangedRows(0))
+    matches!(error, rusqlite::Error::StatementChangedRows(_))
         || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 

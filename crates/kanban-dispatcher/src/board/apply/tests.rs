@@ -142,19 +142,47 @@ fn a_task_whose_parent_was_opened_meanwhile_is_lost() -> Result {
     Ok(())
 }
 
-#[test]
-fn a_row_that_ignores_its_claim_is_refused_and_has_no_attempt() -> Result {
-    let (_dir, mut store, ids) = board(3)?;
-    protect(&store, &ids[1], "IGNORE")?;
-    let applied = apply(&mut store.db, &[], &claims(&ids), NOW)?;
+/// The claim of one row of three is refused, and nothing of it stays.
+fn refuses_the_claim_of_one(store: &mut Store, ids: &[String]) -> Result {
+    let applied = apply(&mut store.db, &[], &claims(ids), NOW)?;
     assert_eq!(applied.claimed.len(), 2);
     assert_eq!(applied.refused, ids[1..2]);
-    let detail = store.show(&ids[1])?;
-    assert_eq!(
-        (detail.task.status.as_str(), detail.runs.len()),
-        ("ready", 0)
-    );
+    let left: (String, i64) = store.db.query_row(
+        "SELECT max(status), (SELECT count(*) FROM task_runs WHERE task_id = ?1) FROM tasks WHERE id = ?1",
+        [&ids[1]],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    assert_eq!(left, ("ready".to_owned(), 0));
     Ok(())
+}
+
+#[test]
+fn a_row_that_ignores_its_claim_is_refused() -> Result {
+    let (_dir, mut store, ids) = board(3)?;
+    protect(&store, &ids[1], "IGNORE")?;
+    refuses_the_claim_of_one(&mut store, &ids)
+}
+
+#[test]
+fn an_attempt_that_is_ignored_starts_nobody() -> Result {
+    let (_dir, mut store, ids) = board(3)?;
+    store.db.execute_batch(&format!(
+        "CREATE TRIGGER protect BEFORE INSERT ON task_runs WHEN new.task_id = '{}' BEGIN SELECT RAISE(IGNORE); END",
+        ids[1]
+    ))?;
+    refuses_the_claim_of_one(&mut store, &ids)
+}
+
+#[test]
+fn of_two_rows_with_one_id_neither_is_claimed() -> Result {
+    let (_dir, mut store, ids) = board(3)?;
+    // A copy of a table is without its key.
+    store.db.execute_batch(&format!(
+        "CREATE TABLE copy AS SELECT * FROM tasks; INSERT INTO copy SELECT * FROM tasks WHERE id = '{}'; \
+         DROP TABLE tasks; ALTER TABLE copy RENAME TO tasks",
+        ids[1]
+    ))?;
+    refuses_the_claim_of_one(&mut store, &ids)
 }
 
 #[test]

@@ -137,10 +137,12 @@ fn what_may_move_is_what_is_unfinished_but_for_those_that_wait() -> Test {
     ];
     let kinds = ["blocked", "unblocked", "claimed"];
     let mut seen = (0, 0);
-    for mut seed in 0..60 {
-        // Up to more parents of a task than are looked at one after the other.
-        let links = [15, 60, 400][seed as usize % 3];
+    for start in 0..60 {
+        let mut seed = start;
+        // Also so many that each task is asked about by itself.
+        let links = [15, 60, 900][start as usize % 3];
         let (_dir, db) = board()?;
+        let tx = db.unchecked_transaction()?;
         for task in 0..30 {
             let status = statuses[drawn(&mut seed, 10) as usize];
             db.execute(
@@ -167,6 +169,7 @@ fn what_may_move_is_what_is_unfinished_but_for_those_that_wait() -> Test {
                 ),
             )?;
         }
+        tx.commit()?;
         // And it may have a name that is no text, or none that can be shown.
         db.execute_batch(
             "INSERT INTO task_links VALUES ('t7', 't29'), ('t8', 't27'); \
@@ -189,7 +192,7 @@ fn what_may_move_is_what_is_unfinished_but_for_those_that_wait() -> Test {
             let sql = format!("SELECT t.rowid FROM tasks t WHERE {which} ORDER BY t.rowid");
             let mut statement = db.prepare(&sql)?;
             let expected: Result<Vec<i64>> = statement.query_map([], |row| row.get(0))?.collect();
-            assert_eq!(free, expected?, "seed {seed}: {which}");
+            assert_eq!(free, expected?, "seed {start}: {which}");
         }
         let mut all = observe(&db)?.tasks;
         all.retain(|task| match task.status {
@@ -200,7 +203,7 @@ fn what_may_move_is_what_is_unfinished_but_for_those_that_wait() -> Test {
         let mut those = movable(&db)?.tasks;
         all.sort_by(|a, b| a.id.cmp(&b.id));
         those.sort_by(|a, b| a.id.cmp(&b.id));
-        assert_eq!(those, all, "seed {seed}");
+        assert_eq!(those, all, "seed {start}");
         let count = |status| those.iter().filter(|task| task.status == status).count();
         seen = (
             seen.0 + count(Status::Todo),
@@ -208,6 +211,20 @@ fn what_may_move_is_what_is_unfinished_but_for_those_that_wait() -> Test {
         );
     }
     assert!(seen.0 > 10 && seen.1 > 10, "{seen:?}");
+    Ok(())
+}
+
+#[test]
+fn a_word_whose_number_is_none_costs_the_board_nothing() -> Test {
+    let (_dir, db) = board()?;
+    // A copy of a table is without its key.
+    db.execute_batch(
+        "INSERT INTO tasks (id, title, status, created_at) VALUES ('t', 'work', 'blocked', 1); \
+         CREATE TABLE copy (id INTEGER, task_id TEXT, run_id INTEGER, kind TEXT, payload TEXT, created_at INTEGER); \
+         DROP TABLE task_events; ALTER TABLE copy RENAME TO task_events; \
+         INSERT INTO task_events (id, task_id, kind) VALUES ('one', 't', 'blocked'), (1.5, 't', 'unblocked')",
+    )?;
+    assert_eq!(movable(&db)?.tasks.len(), 1);
     Ok(())
 }
 

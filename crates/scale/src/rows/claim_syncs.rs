@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::path::Path;
 
+use kanban_dispatcher::Gate;
+
 use super::claims::{Asked, BACKLOG, Start, feed, write};
 use super::{Plan, sound};
 use crate::Result;
@@ -70,7 +72,7 @@ pub(crate) fn play(words: &[String]) -> Result<bool> {
         return Ok(false);
     }
     let fleet = Fleet::at(Path::new(root));
-    let mut asked = Asked::new(&fleet, Start::Refused)?;
+    let mut asked = Asked::new(&fleet, &Gate::shell(), Start::Refused)?;
     let db = connect(&fleet.boards[0])?;
     for _ in 0..3 {
         sound(&asked.dispatcher.tick())?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kanban_dispatcher::{Config, Dispatcher, Job, WorkerCommand};
+use kanban_dispatcher::{Config, Dispatcher, Gate, Job, WorkerCommand};
 use rusqlite::Connection;
 
 use super::plain_claims::Plain;
@@ -86,9 +86,10 @@ pub(crate) fn measure(plan: &Plan) -> Result<Section> {
                  asked for the first command, when all claims are committed; of the peer, until its first claim begins, and all its \
                  claims. Ours are synced with what comes of them, before a worker passes its gate; the peer's each by itself. Their \
                  workspaces are there already. \"And refused\": the whole tick where the launcher refuses, so that each failure is \
-                 written too, and all is synced. \"And started\": the whole tick, with a process for each. The limit is the rows \
-                 of the claims alone, and with those of the failures and their sync: nothing is asked but which tasks are ready. All \
-                 three in turns.";
+                 written too, and all is synced. \"And started\": the whole tick, with a process for each, that waits at its gate \
+                 (which is this program, as with `kanban run`) and then becomes `true`; the peer starts `true` at once. The limit is \
+                 the rows of the claims alone, and with those of the failures and their sync: nothing is asked but which tasks are \
+                 ready. All three in turns.";
     Ok(Section {
         title: "Claims",
         about: about.to_owned(),
@@ -148,7 +149,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(fleet: &Fleet, start: Start) -> Result<Self> {
+    pub(super) fn new(fleet: &Fleet, gate: &Gate, start: Start) -> Result<Self> {
         let config: Config = Mode::Sweep.config(SETTINGS)?.ok_or("there is no sweep")?;
         let first = Arc::new(AtomicU64::new(0));
         let asked = Arc::clone(&first);
@@ -164,7 +165,7 @@ impl Asked {
         };
         let builder = Dispatcher::builder(fleet.root.clone(), config);
         Ok(Self {
-            dispatcher: builder.launcher(command).build(),
+            dispatcher: builder.gate(gate.clone()).launcher(command).build(),
             first,
         })
     }
@@ -230,7 +231,7 @@ impl Ours {
     fn new(plan: &Plan, sql: &str, start: Start) -> Result<Self> {
         let fleet = Fleet::new(&plan.place, 1, sql)?;
         Ok(Self {
-            asked: Asked::new(&fleet, start)?,
+            asked: Asked::new(&fleet, &plan.gate, start)?,
             db: connect(&fleet.boards[0])?,
             _fleet: fleet,
             start,

@@ -140,10 +140,12 @@ fn throttle() -> LogThrottle<String, throttle::TickClock<MonotonicClock>> {
 }
 
 /// "database is locked", by SQLite itself.
-#[expect(clippy::disallowed_methods, reason = "it is in memory")]
+#[expect(clippy::disallowed_methods, reason = "it is no board")]
 fn locked() -> rusqlite::Error {
-    let uri = "file:locked?mode=memory&cache=shared";
-    let [one, other] = [(); 2].map(|()| Connection::open(uri).expect("a database in memory"));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let [one, other] =
+        [(); 2].map(|()| Connection::open(file.path()).expect("a database in a file"));
+    other.busy_timeout(Duration::ZERO).expect("no wait");
     one.execute_batch("CREATE TABLE t(a); BEGIN EXCLUSIVE")
         .expect("a lock");
     other

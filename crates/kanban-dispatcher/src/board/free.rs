@@ -65,21 +65,37 @@ pub(super) fn blocked(db: &Connection) -> Result<Vec<i64>> {
     )?;
     let mut rows = words.query([])?;
     let mut free = Vec::new();
-    let mut newest: Option<(i64, Option<i64>, bool)> = None;
+    let mut newest: Option<Word> = None;
     while let Some(row) = rows.next()? {
-        let (task, event) = (row.get(0)?, number(row, 1)?);
-        let is_held = row.get::<_, Option<bool>>(2)?.unwrap_or(false);
+        let word = Word {
+            task: row.get(0)?,
+            event: number(row, 1)?,
+            is_held: row.get::<_, Option<bool>>(2)?.unwrap_or(false),
+        };
         newest = match newest {
-            Some(word) if word.0 == task && word.1 > event => Some(word),
-            Some(word) => {
-                free.extend((word.0 != task && !word.2).then_some(word.0));
-                Some((task, event, is_held))
+            Some(newest) if newest.task == word.task && newest.event > word.event => Some(newest),
+            Some(last) if last.task != word.task => {
+                free.extend(last.free());
+                Some(word)
             }
-            None => Some((task, event, is_held)),
+            _ => Some(word),
         };
     }
-    free.extend(newest.filter(|word| !word.2).map(|word| word.0));
+    free.extend(newest.and_then(|last| last.free()));
     Ok(free)
+}
+
+/// What was said of a blocked task; of one of which nothing was said, that it is not held.
+struct Word {
+    task: i64,
+    event: Option<i64>,
+    is_held: bool,
+}
+
+impl Word {
+    fn free(&self) -> Option<i64> {
+        (!self.is_held).then_some(self.task)
+    }
 }
 
 /// Which parents are open. Each is asked about once: many tasks may wait for the same.

@@ -26,6 +26,8 @@ pub(super) struct Guard {
     db: Connection,
     /// At the time of opening.
     file: FileId,
+    /// What lay beside it then.
+    before: Sidecars,
     /// The log and its index in shared memory; `None` before the first read, which makes them.
     sidecars: Option<Sidecars>,
     /// SQLite's count of what others had committed when the board was last read in this turn.
@@ -62,6 +64,16 @@ impl Sidecars {
             index: file_id(FileState::of(Path::new(OsStr::from_bytes(&index)))),
         }
     }
+
+    /// Those that a connection is on if its first read was made between these two looks. What was there before it can have been replaced
+    /// meanwhile, and then nobody can tell on which one it is: the first is kept, which is not there any more.
+    fn between(before: Self, after: Self) -> Self {
+        let of = |before, after| if before == (0, 0) { after } else { before };
+        Self {
+            log: of(before.log, after.log),
+            index: of(before.index, after.index),
+        }
+    }
 }
 
 // ===== impl Guard =====
@@ -70,9 +82,11 @@ impl Guard {
     fn open(files: &SqliteFiles, busy_timeout: Duration) -> Result<Self, Error> {
         // Before it is opened: a file that is replaced meanwhile is another one at the next look.
         let file = file_id(FileState::of(files.main()));
+        let before = Sidecars::of(files);
         Ok(Self {
             db: open_existing(files.main(), busy_timeout)?,
             file,
+            before,
             sidecars: None,
             seen: None,
             is_fresh: true,
@@ -110,7 +124,8 @@ impl Guard {
         }
         let view = look.view();
         self.complete_at = Some(version);
-        self.sidecars.get_or_insert_with(|| Sidecars::of(files));
+        self.sidecars
+            .get_or_insert_with(|| Sidecars::between(self.before, Sidecars::of(files)));
         Ok(view?)
     }
 
@@ -137,12 +152,21 @@ impl BoardState {
         &mut self,
         tick: &Tick,
     ) -> Result<(View, &mut Connection, &mut Refusals, &mut Caution), Error> {
-        self.open_unchecked(tick)?;
+        let mut view = self.read(tick)?;
+        let is_other = |guard: &Guard| guard.is_fresh && !guard.is_current(&self.files);
+        if self.guard.as_deref().is_some_and(is_other) {
+            view = self.read(tick)?;
+        }
         let guard = self.guard.as_mut().expect("just opened");
-        let view = guard.look(&self.files);
         // Also if there is no more to be read of it than that.
         self.was_seen |= guard.complete_at.is_some();
         Ok((view?, &mut guard.db, &mut self.refusals, &mut self.caution))
+    }
+
+    fn read(&mut self, tick: &Tick) -> Result<Result<View, Error>, Error> {
+        self.open_unchecked(tick)?;
+        let guard = self.guard.as_mut().expect("just opened");
+        Ok(guard.look(&self.files))
     }
 
     /// The board's connection, whatever the file's schema.
@@ -191,5 +215,52 @@ impl BoardState {
     /// Whether its connection is kept open between ticks.
     pub(crate) fn is_guarded(&self) -> bool {
         self.guard.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::PathBuf;
+
+    use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+
+    use super::*;
+    use crate::board::Store;
+    use crate::clock::Clock;
+    use crate::root::{Root, Slug};
+
+    #[test]
+    fn an_index_that_is_replaced_while_the_board_is_first_read_is_not_taken_for_its_own()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let board = Root::at(dir.path()).board(&Slug::default());
+        // It keeps the log and its index there.
+        let _other = Store::init(&board, &Clock::system())?;
+        let files = SqliteFiles::new(board.db());
+        let mut guard = Guard::open(&files, Duration::ZERO)?;
+        let mut index = Some(PathBuf::from(format!("{}-shm", board.db().display())));
+        assert!(index.as_ref().is_some_and(|index| index.exists()));
+        guard.db.authorizer(Some(move |context: AuthContext<'_>| {
+            let is_read = matches!(
+                context.action,
+                AuthAction::Read {
+                    table_name: "tasks",
+                    ..
+                }
+            );
+            if let Some(index) = index.take_if(|_| is_read) {
+                fs::remove_file(&index)
+                    .and_then(|()| File::create(index))
+                    .expect("another index");
+            }
+            Authorization::Allow
+        }))?;
+        guard.look(&files)?;
+        assert!(!guard.is_current(&files));
+        let mut guard = Guard::open(&files, Duration::ZERO)?;
+        guard.look(&files)?;
+        assert!(guard.is_current(&files));
+        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Each iteration is one question, and includes the choice of the next key from a list of 10,000 (a stride that visits
 //! all of them) where the group says so. The limit by key is one probe of a table that nobody locks, with the same hasher
-//! and key type; by handle, one atomic load. `papaya` is a shared table that is read without a lock. The peers remember that a key was done, each in the way it is meant to be used;
-//! `singleflight` remembers nothing, so its question runs an empty repair.
+//! and key type; by handle, one atomic load. The peers remember that a key was done, each in the way it is meant to be used
+//! (`papaya` is a table that is read without a lock); `singleflight` remembers nothing, so its question runs an empty repair.
 
 use std::collections::HashSet;
 use std::hash::RandomState;

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Error, OptionalExtension, Result};
 
 use super::event::{self, Payload};
+use super::free::open_parent;
 use super::value;
 use super::work::{self, Work};
 use crate::transition::Claim;
@@ -23,9 +24,9 @@ pub(super) fn take(db: &Connection, claim: &Claim, now: i64) -> Result<Option<Wo
     let sql = concat!(
         "SELECT ",
         work::columns!(),
-        ", rowid, current_run_id FROM tasks WHERE id = ?1 AND status = ?2 AND claim_lock IS NULL \
-         AND (?2 = 'review' OR NOT EXISTS (SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id \
-         WHERE l.child_id = ?1 AND p.status NOT IN ('done', 'archived')))"
+        ", rowid, current_run_id FROM tasks t WHERE id = ?1 AND status = ?2 AND claim_lock IS NULL AND (?2 = 'review' OR NOT ",
+        open_parent!(),
+        ")"
     );
     let found = db
         .prepare_cached(sql)?

@@ -10,6 +10,15 @@ use rusqlite::{CachedStatement, Connection, Result};
 
 use super::value::number;
 
+/// Whether the task `t` has one. A parent that is gone is not open: its row was deleted, and no one could ever finish it.
+macro_rules! open_parent {
+    () => {
+        "EXISTS (SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id \
+         AND p.status NOT IN ('done', 'archived'))"
+    };
+}
+pub(super) use open_parent;
+
 /// Links that are gone over for nothing, before it is cheaper to ask about each task by itself: so many, and for each task so many more.
 const IN_VAIN: usize = 64;
 const IN_VAIN_EACH: usize = 4;
@@ -50,10 +59,11 @@ pub(super) fn to_do(db: &Connection) -> Result<Vec<i64>> {
 
 /// The same of the tasks behind this one, where many have many parents: the first open one answers for all.
 fn to_do_after(db: &Connection, task: i64) -> Result<Vec<i64>> {
-    let mut statement = db.prepare_cached(
-        "SELECT t.rowid FROM tasks t WHERE t.status = 'todo' AND t.rowid > ?1 AND NOT EXISTS (SELECT 1 FROM task_links l \
-         JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id AND p.status NOT IN ('done', 'archived')) ORDER BY t.rowid",
-    )?;
+    let mut statement = db.prepare_cached(concat!(
+        "SELECT t.rowid FROM tasks t WHERE t.status = 'todo' AND t.rowid > ?1 AND NOT ",
+        open_parent!(),
+        " ORDER BY t.rowid"
+    ))?;
     statement.query_map([task], |row| row.get(0))?.collect()
 }
 
@@ -115,7 +125,6 @@ impl<'a> Parents<'a> {
         })
     }
 
-    /// A parent that is gone is not open: its row was deleted, and no one could ever finish it.
     fn is_open(&mut self, id: ValueRef<'_>) -> Result<bool> {
         let ValueRef::Text(text) = id else {
             return self.ask(id);

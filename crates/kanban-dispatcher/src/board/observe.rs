@@ -3,7 +3,7 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Result, Row, Rows};
 
-use super::free;
+use super::free::{self, open_parent};
 use super::lull::data_version;
 use super::past;
 use super::schema::{Drift, drift};
@@ -63,6 +63,7 @@ pub(crate) fn observe(db: &Connection) -> Result<View> {
 }
 
 fn all(db: &Connection) -> Result<View> {
+    touch(db)?;
     let mut view = View::default();
     tasks(db.prepare_cached(UNFINISHED)?.query([])?, &mut view)?;
     past::read(db, &mut view.tasks)?;
@@ -72,10 +73,7 @@ fn all(db: &Connection) -> Result<View> {
 /// The tasks that may move, inside a transaction of the caller's: all but those that wait for a parent, or for whoever blocked them, as the
 /// newest word about that says.
 pub(super) fn movable(db: &Connection) -> Result<View> {
-    // From the first page of the tasks to the last one, also where no task is unfinished and an index says so: a table that was
-    // overwritten is noticed by the turn that the change of its file brings.
-    db.prepare_cached("SELECT max(rowid) FROM tasks")?
-        .query_row([], |_| Ok(()))?;
+    touch(db)?;
     let mut view = View::default();
     tasks(db.prepare_cached(ACTIVE)?.query([])?, &mut view)?;
     let mut one = db.prepare_cached(FREE)?;
@@ -84,6 +82,13 @@ pub(super) fn movable(db: &Connection) -> Result<View> {
     }
     past::read(db, &mut view.tasks)?;
     Ok(view)
+}
+
+/// From the first page of the tasks to the last one, also where no task is unfinished and an index says so: a table that was overwritten is
+/// noticed by the turn that the change of its file brings.
+fn touch(db: &Connection) -> Result<()> {
+    db.prepare_cached("SELECT max(rowid) FROM tasks")?
+        .query_row([], |_| Ok(()))
 }
 
 /// What is read of each task, in the order of [`at`], and whether it has an open parent. One that is gone is not open.
@@ -98,13 +103,6 @@ macro_rules! select {
             " FROM tasks t LEFT JOIN task_runs r ON r.id = t.current_run_id WHERE ",
             $which
         )
-    };
-}
-
-macro_rules! open_parent {
-    () => {
-        "EXISTS (SELECT 1 FROM task_links l JOIN tasks p ON p.id = l.parent_id WHERE l.child_id = t.id \
-         AND p.status NOT IN ('done', 'archived'))"
     };
 }
 

@@ -163,6 +163,7 @@ impl BoardState {
         Ok((view?, &mut guard.db, &mut self.refusals, &mut self.caution))
     }
 
+    /// The outer error: it could not be opened.
     fn read(&mut self, tick: &Tick) -> Result<Result<View, Error>, Error> {
         self.open_unchecked(tick)?;
         let guard = self.guard.as_mut().expect("just opened");

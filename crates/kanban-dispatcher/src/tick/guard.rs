@@ -237,7 +237,7 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let board = Root::at(dir.path()).board(&Slug::default());
         // It keeps the log and its index there.
-        let _other = Store::init(&board, &Clock::system())?;
+        let other = Store::init(&board, &Clock::system())?;
         let files = SqliteFiles::new(board.db());
         let mut guard = Guard::open(&files, Duration::ZERO)?;
         let mut index = Some(PathBuf::from(format!("{}-shm", board.db().display())));
@@ -259,6 +259,8 @@ mod tests {
         }))?;
         guard.look(&files)?;
         assert!(!guard.is_current(&files));
+        // Connections of one process share their index for as long as one of them is open.
+        drop((other, guard));
         let mut guard = Guard::open(&files, Duration::ZERO)?;
         guard.look(&files)?;
         assert!(guard.is_current(&files));

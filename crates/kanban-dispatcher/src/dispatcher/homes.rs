@@ -18,14 +18,19 @@ pub(super) enum Home {
         room: usize,
         /// An operator has released it meanwhile.
         is_released: bool,
+        /// That it has not come back has been told.
+        is_told: bool,
     },
 }
 
 impl Dispatcher {
     /// A board whose turn has not come back within its deadline; the others do not wait for it.
-    pub(super) fn hung(&self, board: &Board) -> BoardReport {
-        let since = match self.states.get(board.slug()) {
-            Some(Home::Out { since, .. }) => *since,
+    pub(super) fn hung(&mut self, board: &Board) -> BoardReport {
+        let since = match self.states.get_mut(board.slug()) {
+            Some(Home::Out { since, is_told, .. }) => {
+                *is_told = true;
+                *since
+            }
             _ => self.site.clock.unix(),
         };
         outcome::hung(&self.site, board, since)
@@ -41,13 +46,22 @@ impl Dispatcher {
     }
 
     pub(super) fn come_home(&mut self, slug: &Slug, mut state: Box<BoardState>) {
-        let Some(Home::Out { is_released, .. }) = self.states.get(slug) else {
+        let Some(&Home::Out {
+            is_released,
+            is_told,
+            ..
+        }) = self.states.get(slug)
+        else {
             // Removed meanwhile, or removed and made anew.
             return state.close(&self.site);
         };
-        if *is_released {
+        if is_released {
             state.release();
             self.site.ledger.keep_breaker(&self.site.root, slug, None);
+        }
+        if is_told {
+            // So that its next turn tells that it works.
+            state.handles(&self.site.resilience);
         }
         self.out.remove(slug);
         state.last_turn = self.turns as u64 + 1;

@@ -50,7 +50,8 @@ impl Dispatcher {
         let mut out: HashSet<&Slug> = boards.iter().map(Board::slug).collect();
         reports.retain(|report| out.remove(&report.slug));
         let hung = boards.iter().filter(|board| out.contains(board.slug()));
-        reports.extend(hung.map(|board| self.hung(board)));
+        let hung: Vec<BoardReport> = hung.map(|board| self.hung(board)).collect();
+        reports.extend(hung);
         reports
     }
 
@@ -90,6 +91,7 @@ impl Dispatcher {
                 last_known: Box::new(state.last_known.clone()),
                 room,
                 is_released: false,
+                is_told: false,
             };
             let Home::In(mut state) = std::mem::replace(home, out) else {
                 continue;

@@ -36,7 +36,10 @@ pub(crate) fn board_row(
         running: counts.running,
         held: held_by_reason(&counts.held, serde_json::value::Serializer)
             .map_or_else(|_| "{}".to_owned(), |held| held.to_string()),
-        suppressed: site.resilience.suppressed(&report.slug),
+        suppressed: match state {
+            Some(state) if state.trouble().is_none() => 0,
+            _ => site.resilience.suppressed(&report.slug),
+        },
         guarded: state.is_some_and(BoardState::is_guarded),
         risk: state.and_then(|state| state.risk.clone()),
         quiet: is_quiet,

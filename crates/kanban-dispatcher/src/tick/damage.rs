@@ -56,7 +56,9 @@ pub(super) fn repair(tick: &Tick, state: &mut BoardState, error: &Error) -> Resu
         Ok(copy) => copy,
         Err(why) => return Err(damaged(&format!("{why}, so its indexes are not rebuilt"))),
     };
-    let Some(turn) = mend::enter(tick, state, &missing, || damaged(&told(&copy)))? else {
+    let once = mend::once(tick, state, &missing);
+    let failure = || damaged(&told(&copy));
+    let Some(turn) = mend::enter(tick, state, &once, &missing, failure)? else {
         let told = format!(
             "the one try to rebuild its indexes is over; {}",
             told(&copy)
@@ -67,7 +69,7 @@ pub(super) fn repair(tick: &Tick, state: &mut BoardState, error: &Error) -> Resu
         Ok(db) => db,
         Err(error) => {
             turn.permit.forfeit();
-            tick.site.ledger.refund_repair(&turn.key.slug, &missing);
+            tick.site.ledger.refund_repair(&once.key().slug, &missing);
             return Err(error.into());
         }
     };
@@ -80,11 +82,11 @@ pub(super) fn repair(tick: &Tick, state: &mut BoardState, error: &Error) -> Resu
     drop((db, turn.lock));
     match result {
         Ok(left) => {
-            tick.site.ledger.forget_repair(&turn.key.slug, &missing);
+            tick.site.ledger.forget_repair(&once.key().slug, &missing);
             let made: Vec<String> = list.iter().map(|name| format!("index {name}")).collect();
             let lost_pages = left == Left::LostPages;
             tracing::info!(
-                board = %turn.key.slug, repaired = %made.join(", "), copy = %copy.path.display(), lost_pages,
+                board = %once.key().slug, repaired = %made.join(", "), copy = %copy.path.display(), lost_pages,
                 "board repaired: {what}"
             );
             Ok(Mended::Repaired(made))
@@ -92,7 +94,7 @@ pub(super) fn repair(tick: &Tick, state: &mut BoardState, error: &Error) -> Resu
         Err(error) => {
             let class = resilience::classify(&state.board, &error).class();
             if resilience::is_in_the_way(class) && !cut.happened() {
-                mend::give_back(tick, state, &turn.key, &missing);
+                mend::give_back(tick, state, &once, &missing);
                 return Err(error);
             }
             let why = match cut.happened() {

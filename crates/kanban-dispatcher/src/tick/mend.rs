@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind};
 use crate::lock::FileLock;
 use crate::resilience::{self, Reaction};
 
+/// A repair's place in the gate.
+type Once = once_per_key_repair::Handle<RepairKey>;
+
 /// What came of a drift that was found.
 #[derive(Debug)]
 pub(super) enum Mended {
@@ -37,7 +40,8 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
         return Ok(Mended::Complete);
     }
     let missing = Drift::list(&lacks);
-    let Some(turn) = enter(tick, state, &missing, || Error::drift(&lacks))? else {
+    let once = once(tick, state, &missing);
+    let Some(turn) = enter(tick, state, &once, &missing, || Error::drift(&lacks))? else {
         return Ok(Mended::Spent);
     };
     let limit = tick.config.repair.deadline_seconds;
@@ -52,13 +56,13 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
     drop(turn.lock);
     match result {
         Ok(made) => {
-            site.ledger.forget_repair(&turn.key.slug, &missing);
+            site.ledger.forget_repair(&once.key().slug, &missing);
             let made: Vec<String> = made.iter().map(ToString::to_string).collect();
             if made.is_empty() {
                 // Another program was at it, and had only just begun the board: that was no repair.
                 state.repair_attempts -= 1;
             } else {
-                tracing::info!(board = %turn.key.slug, repaired = %made.join(", "), "board repaired");
+                tracing::info!(board = %once.key().slug, repaired = %made.join(", "), "board repaired");
             }
             Ok(Mended::Repaired(made))
         }
@@ -69,7 +73,7 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
         Err(error) => {
             let verdict = resilience::classify(&state.board, &error);
             if resilience::is_in_the_way(verdict.class()) {
-                give_back(tick, state, &turn.key, &missing);
+                give_back(tick, state, &once, &missing);
                 return Err(error);
             }
             match resilience::reaction(&verdict) {
@@ -82,23 +86,13 @@ pub(super) fn repair_schema(tick: &Tick, state: &mut BoardState) -> Result<Mende
 }
 
 /// One turn to repair, and the lock under which it is done.
-pub(super) struct RepairTurn<'g> {
-    pub(super) key: RepairKey,
-    pub(super) permit: Permit<'g, RepairKey>,
+pub(super) struct RepairTurn<'h> {
+    pub(super) permit: Permit<'h, RepairKey>,
     pub(super) lock: FileLock,
 }
 
-/// Asks for the one turn to repair what is `missing`; `None` when it is over.
-///
-/// # Errors
-/// `failure` once so many repairs have failed over all restarts; or that somebody is at it now.
-pub(super) fn enter<'t>(
-    tick: &'t Tick,
-    state: &BoardState,
-    missing: &str,
-    failure: impl FnOnce() -> Error,
-) -> Result<Option<RepairTurn<'t>>, Error> {
-    let site = &*tick.site;
+/// The place of the one turn to repair what is `missing`.
+pub(super) fn once(tick: &Tick, state: &mut BoardState, missing: &str) -> Once {
     let slug = state.board.slug().clone();
     let key = match tick.config.repair.scope {
         Scope::Drift => RepairKey {
@@ -112,11 +106,24 @@ pub(super) fn enter<'t>(
             missing: String::new(),
         },
     };
-    // What was repaired in a file that has been replaced is over; its inode number may be given to the next one.
-    site.resilience
-        .gate
-        .retain(|other| other.slug != key.slug || other.file == key.file);
-    let permit = match site.resilience.gate.enter(&key) {
+    let resilience = &tick.site.resilience;
+    state.handles(resilience).once(&resilience.gate, &key)
+}
+
+/// Asks for that turn; `None` when it is over.
+///
+/// # Errors
+/// `failure` once so many repairs have failed over all restarts; or that somebody is at it now.
+pub(super) fn enter<'h>(
+    tick: &Tick,
+    state: &BoardState,
+    once: &'h Once,
+    missing: &str,
+    failure: impl FnOnce() -> Error,
+) -> Result<Option<RepairTurn<'h>>, Error> {
+    let site = &*tick.site;
+    let slug = state.board.slug();
+    let permit = match once.enter() {
         Turn::Yours(permit) => permit,
         Turn::Spent(_) => return Ok(None),
         Turn::InFlight(_) => return Err(busy("another thread repairs it")),
@@ -128,22 +135,20 @@ pub(super) fn enter<'t>(
             return Err(error);
         }
     };
-    let attempts = site
-        .ledger
-        .count_repair(&key.slug, missing, &state.stamp_text());
+    let attempts = site.ledger.count_repair(slug, missing, &state.stamp_text());
     if attempts > i64::from(tick.config.repair.attempts_max.get()) {
-        site.ledger.refund_repair(&key.slug, missing);
+        site.ledger.refund_repair(slug, missing);
         permit.forfeit();
         return Err(failure().note(format!("{} repairs of it have failed", attempts - 1)));
     }
-    Ok(Some(RepairTurn { key, permit, lock }))
+    Ok(Some(RepairTurn { permit, lock }))
 }
 
 /// A lock, a full disk: that was no attempt.
-pub(super) fn give_back(tick: &Tick, state: &mut BoardState, key: &RepairKey, missing: &str) {
+pub(super) fn give_back(tick: &Tick, state: &mut BoardState, once: &Once, missing: &str) {
     state.repair_attempts -= 1;
-    tick.site.ledger.refund_repair(&key.slug, missing);
-    let _ = tick.site.resilience.gate.rearm(key);
+    tick.site.ledger.refund_repair(&once.key().slug, missing);
+    let _ = once.rearm();
 }
 
 fn busy(why: &str) -> Error {

@@ -45,9 +45,7 @@ pub(super) fn absent(tick: &Tick, state: &mut BoardState) -> BoardReport {
             reason: error.chain(),
             missing: None,
         };
-        tick.site
-            .resilience
-            .log_failure(&state.board, &failure, Next::Tick);
+        log_failure(&tick.site, state, &failure, Next::Tick);
         state.failed(tick.now, failure.clone());
         report.failure = Some(failure);
     }
@@ -112,14 +110,14 @@ pub(crate) fn hung(site: &Site, board: &Board, since: i64) -> BoardReport {
         reason: format!("finish the board's turn: it has not come back for {seconds} s"),
         missing: None,
     };
-    site.resilience.log_failure(board, &failure, Next::Tick);
+    site.resilience.log_hung(board, &failure);
     let mut report = BoardReport::new(board.slug(), Outcome::Busy);
     report.failure = Some(failure);
     report
 }
 
 /// Ready tasks wait because no worker can be started at all, or none in a worktree: one line a window, and none of them is charged for it.
-pub(super) fn log_no_worker(tick: &Tick, state: &BoardState, report: &BoardReport) {
+pub(super) fn log_no_worker(tick: &Tick, state: &mut BoardState, report: &BoardReport) {
     let Some(trouble) = tick
         .no_worker
         .as_ref()
@@ -135,9 +133,13 @@ pub(super) fn log_no_worker(tick: &Tick, state: &BoardState, report: &BoardRepor
         reason: format!("start workers: {}", trouble.why),
         missing: None,
     };
-    tick.site
-        .resilience
-        .log_failure(&state.board, &failure, Next::Tick);
+    log_failure(&tick.site, state, &failure, Next::Tick);
+}
+
+fn log_failure(site: &Site, state: &mut BoardState, failure: &BoardFailure, next: Next) {
+    let (board, resilience) = (state.board.clone(), &site.resilience);
+    let handles = state.handles(resilience);
+    resilience.log_failure(handles, &board, failure, next);
 }
 
 /// Tells a failure, and what happens next.
@@ -160,9 +162,7 @@ pub(super) fn fail(
         None if verdict.class() == Class::Busy => (Outcome::Busy, Next::Tick),
         None => (Outcome::Failed, Next::Tick),
     };
-    tick.site
-        .resilience
-        .log_failure(&state.board, &failure, next);
+    log_failure(&tick.site, state, &failure, next);
     state.failed(tick.now, failure.clone());
     report.outcome = outcome;
     report.failure = Some(failure);

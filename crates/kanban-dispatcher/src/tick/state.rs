@@ -14,6 +14,7 @@ use super::refusals::Refusals;
 use crate::evidence::Copy;
 use crate::ledger::whose::{Found, Whose};
 use crate::report::{BoardFailure, BoardReport};
+use crate::resilience::{Handles, Resilience};
 use crate::root::Board;
 use crate::view::{HeldCounts, HeldReason};
 
@@ -59,6 +60,8 @@ pub(crate) struct BoardState {
     /// What its last turn may not have seen.
     pub(super) missed: Missed,
     pub(super) guard: Option<Box<Guard>>,
+    /// What the policies have on record, if anything.
+    handles: Option<Box<Handles>>,
 }
 
 /// A board's counts, and when they were taken (unix seconds).
@@ -99,7 +102,24 @@ impl BoardState {
             refusals: Refusals::default(),
             files,
             guard: None,
+            handles: None,
         }
+    }
+
+    /// Its places in the policies, as it is in trouble.
+    pub(crate) fn handles(&mut self, resilience: &Resilience) -> &mut Handles {
+        let new = || Box::new(resilience.handles(self.board.slug()));
+        self.handles.get_or_insert_with(new)
+    }
+
+    /// The same, if any policy has something on record.
+    pub(crate) fn trouble(&self) -> Option<&Handles> {
+        self.handles.as_deref()
+    }
+
+    /// It works. Whether it was in trouble.
+    pub(super) fn works(&mut self) -> bool {
+        self.handles.take().is_some()
     }
 
     /// A tick begins, at the interval or in between.
@@ -239,7 +259,22 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::config::Config;
     use crate::root::{Root, Slug};
+
+    #[test]
+    fn a_board_that_works_again_keeps_no_place_in_the_policies() -> std::io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let policies = Resilience::new(&Config::default(), &Clock::system());
+        let mut state = BoardState::new(Root::at(dir.path()).board(&Slug::default()));
+        assert!(!state.works());
+        state.handles(&policies);
+        assert!(state.trouble().is_some());
+        assert!(state.works());
+        assert!(state.trouble().is_none());
+        Ok(())
+    }
 
     #[test]
     fn a_file_that_only_grows_older_was_left_alone() -> std::io::Result<()> {

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::lock::FileLock;
 use crate::report::{BoardReport, Outcome};
-use crate::resilience::{self, Reaction};
+use crate::resilience::{self, Handles, Reaction};
 use crate::root::Slug;
 use crate::view::HeldReason;
 
@@ -34,7 +34,13 @@ pub(crate) fn tick_board(tick: &Tick, state: &mut BoardState) -> BoardReport {
         }
         return report;
     }
-    let attempt = match site.resilience.quarantine.admit_stamped(&slug, stamp) {
+    let quarantine = state.trouble().map(Handles::quarantine);
+    let admission = match &quarantine {
+        Some(handle) => handle.admit_stamped(stamp),
+        // Nothing is on record of it, and little is asked to say so.
+        None => site.resilience.quarantine.admit_stamped(&slug, stamp),
+    };
+    let attempt = match admission {
         Admission::Go(attempt) => attempt,
         Admission::Held(held) => {
             state.quiet = Some(Box::new(Quiet::held(stamp, &held, tick.monotonic)));
@@ -152,7 +158,8 @@ impl Turn<'_> {
     fn succeed(self, state: &mut BoardState, rest: Rest) -> BoardReport {
         let (tick, report) = (self.tick, self.report);
         let ended = self.attempt.ok();
-        if !report.held.contains_key(&HeldReason::NoWorker) {
+        let has_worker = !report.held.contains_key(&HeldReason::NoWorker);
+        if has_worker && state.works() {
             let resilience = &tick.site.resilience;
             resilience.log_success(&report.slug, ended.is_some());
         }

@@ -118,6 +118,10 @@ fn a_turn_that_hangs_is_told_and_keeps_what_was_known_and_comes_back() -> Result
     dispatcher.tick();
     let status = fleet.status("hangs")?;
     assert_eq!((status.state, status.running), (BoardState::Ok, 2));
+    let lines = fleet.lines_of("hangs");
+    let again = lines.iter().map(|line| &line.message);
+    let again = again.filter(|message| message.starts_with("board works again"));
+    assert_eq!(again.count(), 1, "{lines:#?}");
     assert_eq!(status.last_tick, Some(fleet.clock.unix()));
     assert_eq!(outcomes(&fleet.show("hangs", &hanging)?), ["open"]);
     assert_eq!(

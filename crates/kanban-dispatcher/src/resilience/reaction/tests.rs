@@ -7,6 +7,7 @@ use rusqlite::ffi;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::root::Slug;
 
 /// Somebody's context, which says nothing.
 #[derive(Debug)]

@@ -153,7 +153,8 @@ impl BoardState {
         tick: &Tick,
     ) -> Result<(View, &mut Connection, &mut Refusals, &mut Caution), Error> {
         let mut view = self.read(tick)?;
-        let is_other = |guard: &Guard| guard.is_fresh && !guard.is_current(&self.files);
+        let is_other =
+            |guard: &Guard| guard.is_fresh && !guard.is_current(self.files.of(&self.board));
         if self.guard.as_deref().is_some_and(is_other) {
             view = self.read(tick)?;
         }
@@ -167,18 +168,18 @@ impl BoardState {
     fn read(&mut self, tick: &Tick) -> Result<Result<View, Error>, Error> {
         self.open_unchecked(tick)?;
         let guard = self.guard.as_mut().expect("just opened");
-        Ok(guard.look(&self.files))
+        Ok(guard.look(self.files.of(&self.board)))
     }
 
     /// The board's connection, whatever the file's schema.
     pub(super) fn open_unchecked(&mut self, tick: &Tick) -> Result<&mut Connection, Error> {
-        let is_other = |guard: &Guard| !guard.is_current(&self.files);
+        let is_other = |guard: &Guard| !guard.is_current(self.files.of(&self.board));
         if self.guard.as_deref().is_some_and(is_other) {
             tracing::info!(board = %self.board.slug(), "board files were replaced: opened anew");
             self.close(&tick.site);
         }
         if self.guard.is_none() {
-            let guard = Guard::open(&self.files, tick.config.busy_timeout_ms)?;
+            let guard = Guard::open(self.files.of(&self.board), tick.config.busy_timeout_ms)?;
             tick.site.guards.fetch_add(1, Ordering::Relaxed);
             self.guard = Some(Box::new(guard));
         }

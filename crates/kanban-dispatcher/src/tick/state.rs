@@ -1,5 +1,6 @@
 //! What is kept about one board between ticks.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use error_classify::Class;
@@ -52,7 +53,7 @@ pub(crate) struct BoardState {
     /// The dispatcher's turn in which it last had one.
     pub(crate) last_turn: u64,
     pub(super) refusals: Refusals,
-    pub(super) files: SqliteFiles,
+    pub(super) files: Files,
     /// The files' stamp after the last turn.
     settled: Option<SqliteStamp>,
     /// Whether it needs no turn, as the last one has shown.
@@ -64,6 +65,10 @@ pub(crate) struct BoardState {
     handles: Option<Box<Handles>>,
 }
 
+/// Where a board's files are, for one turn: if they are reached by a link, it may lead elsewhere by the next one.
+#[derive(Debug, Default)]
+pub(super) struct Files(OnceCell<SqliteFiles>);
+
 /// A board's counts, and when they were taken (unix seconds).
 #[derive(Debug, Default, Clone)]
 pub(crate) struct LastKnown {
@@ -73,11 +78,22 @@ pub(crate) struct LastKnown {
     pub(crate) held: HeldCounts,
 }
 
+// ===== impl Files =====
+
+impl Files {
+    pub(super) fn of(&self, board: &Board) -> &SqliteFiles {
+        self.0.get_or_init(|| SqliteFiles::new(board.db()))
+    }
+
+    fn forget(&mut self) {
+        self.0.take();
+    }
+}
+
 // ===== impl BoardState =====
 
 impl BoardState {
     pub(crate) fn new(board: Board) -> Self {
-        let files = SqliteFiles::new(board.db());
         Self {
             whose: Whose::of(&board),
             board,
@@ -100,7 +116,7 @@ impl BoardState {
             quiet: None,
             missed: Missed::default(),
             refusals: Refusals::default(),
-            files,
+            files: Files::default(),
             guard: None,
             handles: None,
         }
@@ -124,8 +140,6 @@ impl BoardState {
 
     /// A tick begins, at the interval or in between.
     pub(crate) fn begin_tick(&mut self, is_early: bool) {
-        // If it is a link, it may lead elsewhere by now.
-        self.files = SqliteFiles::new(self.board.db());
         self.caution.begin_tick();
         self.missed.begin_tick();
         if !is_early {
@@ -155,7 +169,7 @@ impl BoardState {
 
     /// The stamp of the database's files: two stats, nothing is opened.
     pub(crate) fn observe(&self) -> SqliteStamp {
-        self.files.observe()
+        self.files.of(&self.board).observe()
     }
 
     /// What an attempt leaves that began with this stamp: the same one, if nothing but the files' age has changed since.
@@ -178,7 +192,8 @@ impl BoardState {
 
     /// A turn is over: what is found changed from now on was changed by others.
     pub(crate) fn settle(&mut self) {
-        let after = self.files.states();
+        let after = self.files.of(&self.board).states();
+        self.files.forget();
         self.settled = Some(ageless(after.stamp()));
         let log = self.log();
         let confirmed = |quiet: Box<Quiet>| quiet.confirmed(log, after).map(Box::new);
@@ -202,7 +217,7 @@ impl BoardState {
 
     /// Whether the files have changed since the last turn, or are no longer those that are open.
     pub(crate) fn has_changed(&self) -> bool {
-        let is_other = |guard: &Guard| !guard.is_current(&self.files);
+        let is_other = |guard: &Guard| !guard.is_current(self.files.of(&self.board));
         self.settled != Some(self.ageless()) || self.guard.as_deref().is_some_and(is_other)
     }
 

@@ -170,6 +170,39 @@ fn many_keys(c: &mut Criterion) {
     });
 }
 
+/// Keys as a dispatcher has them: of which board, and what is missing there.
+fn keys_of_two(c: &mut Criterion) {
+    type Pair = (String, String);
+    let pair = |n: usize| (format!("board-{n:05}"), format!("column tasks.{}", n % 40));
+    let pairs: Vec<Pair> = (0..KEYS).map(pair).collect();
+    let table: hashbrown::HashMap<Pair, AtomicU16, RandomState> = pairs
+        .iter()
+        .map(|pair| (pair.clone(), AtomicU16::new(1)))
+        .collect();
+    let gate = RepairGate::<Pair>::new();
+    for pair in &pairs {
+        if let Turn::Yours(permit) = gate.enter(pair) {
+            let _ = permit.run(|_token| Ok::<(), ()>(()));
+        }
+    }
+    let set: Mutex<HashSet<Pair>> = Mutex::new(pairs.iter().cloned().collect());
+    let cells: DashMap<Pair, OnceLock<()>> = pairs
+        .iter()
+        .map(|pair| (pair.clone(), OnceLock::from(())))
+        .collect();
+    let group = &mut group(c, "once_per_key_repair/spent, 10,000 keys of two strings");
+    many(group, "limit: one probe, no lock", |at| {
+        table.get(&pairs[at]).is_some_and(is_done)
+    });
+    many(group, "by key", |at| is_spent(gate.enter(&pairs[at])));
+    many(group, "peer: Mutex<HashSet<(String, String)>>", |at| {
+        set.lock().is_ok_and(|set| set.contains(&pairs[at]))
+    });
+    many(group, "peer: DashMap<(String, String), OnceLock>", |at| {
+        cells.get(&pairs[at]).is_some_and(|it| it.get().is_some())
+    });
+}
+
 fn handles(c: &mut Criterion) {
     let spent = Spent::new(KEYS);
     let states: Vec<AtomicU16> = (0..KEYS).map(|_| AtomicU16::new(1)).collect();
@@ -326,6 +359,7 @@ criterion_group!(
     benches,
     one_hot_key,
     many_keys,
+    keys_of_two,
     handles,
     unknown_keys,
     first_grant,

@@ -82,7 +82,7 @@ pub(crate) fn is_served(board: &Board) -> bool {
 }
 
 /// A look that fails tells nothing: the board is kept, and its own turn will say what is wrong.
-fn exists(board: &Board) -> bool {
+pub(crate) fn exists(board: &Board) -> bool {
     board.metadata().try_exists().unwrap_or(true) || board.db().try_exists().unwrap_or(true)
 }
 

@@ -1,4 +1,4 @@
-//! The operator's levers: from any process, durable in the ledger, in force within one tick.
+//! The operator's levers: from any process, durable in the ledger, in force within a second.
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::root::{Root, Slug};
 ///
 /// What a lever commits holds over restarts of the dispatcher. A pause is in force with its commit: a worker's start is itself
 /// committed to the same ledger, in a transaction that looks for a pause first, so no start is committed after one. Everything else is in force
-/// with the next tick.
+/// with the next tick, and within a second of [`Dispatcher::run`](crate::Dispatcher::run).
 ///
 /// # Examples
 /// ```

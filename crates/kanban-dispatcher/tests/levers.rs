@@ -146,6 +146,25 @@ fn a_pause_that_is_committed_after_the_claim_still_keeps_the_worker_from_startin
 }
 
 #[test]
+fn a_pause_is_told_of_a_board_that_would_have_had_no_turn() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("alpha", 2)?;
+    let one = |config: &mut kanban_dispatcher::Config| {
+        config.workers_max = 1.try_into().expect("not zero");
+    };
+    let mut dispatcher = fleet.builder(one).build();
+    until("it is quiet", || {
+        fleet.advance(1);
+        Ok(fleet.part(&dispatcher.tick(), "alpha").is_err())
+    })?;
+    levers(&fleet)?.pause(&fleet.slug("alpha").parse()?, None)?;
+    let report = dispatcher.tick();
+    let part = fleet.part(&report, "alpha")?;
+    assert_eq!(part.held.get(&HeldReason::Paused), Some(&1), "{part:?}");
+    Ok(())
+}
+
+#[test]
 fn a_board_is_paused_before_any_dispatcher_ran() -> Result {
     let fleet = Fleet::new()?;
     fleet.ready("alpha", 1)?;

@@ -98,17 +98,17 @@ pub(crate) enum Verb {
     Archive(Archive),
     Edit(Edit),
     Pause(Pause),
-    /// Lift a pause: the board starts tasks again from the next tick on.
+    /// Lift a pause: the board starts tasks again.
     #[command(
         after_help = "Examples:\n  kanban resume shop                what an operator or the dispatcher has paused goes on"
     )]
     Resume(Lever),
-    /// Lift what the dispatcher holds a board by: the next tick looks at it again.
+    /// Lift what the dispatcher holds a board by: it is looked at again.
     #[command(
         after_help = "Examples:\n  kanban release shop               its cause was elsewhere, so none of its files has changed"
     )]
     Release(Lever),
-    /// Allow one more repair of a board's schema, with the next tick.
+    /// Allow one more repair of a board's schema.
     #[command(
         after_help = "Examples:\n  kanban repair shop                what was in the way of the last one is gone"
     )]

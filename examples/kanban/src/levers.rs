@@ -20,7 +20,7 @@ pub(crate) fn pause(args: &Pause, place: &Place) -> Result<Code, Failure> {
 pub(crate) fn resume(args: &Lever, place: &Place) -> Result<Code, Failure> {
     let board = &args.slug;
     match open(place)?.resume(board)? {
-        Some(_) => say(&format!("board {board} goes on with the next tick")),
+        Some(_) => say(&format!("board {board} goes on")),
         None => say(&format!("board {board} was not paused")),
     }
     Ok(Code::Done)
@@ -28,13 +28,13 @@ pub(crate) fn resume(args: &Lever, place: &Place) -> Result<Code, Failure> {
 
 pub(crate) fn release(args: &Lever, place: &Place) -> Result<Code, Failure> {
     open(place)?.release(&args.slug)?;
-    say_next("is looked at again with the next tick", &args.slug);
+    say_next("is looked at again", &args.slug);
     Ok(Code::Done)
 }
 
 pub(crate) fn repair(args: &Lever, place: &Place) -> Result<Code, Failure> {
     open(place)?.repair(&args.slug)?;
-    say_next("may be repaired once more, with the next tick", &args.slug);
+    say_next("may be repaired once more", &args.slug);
     Ok(Code::Done)
 }
 

@@ -92,6 +92,7 @@ impl Builder {
             pauses: Arc::default(),
             mark: None,
             levers_at: None,
+            listened: None,
             ledger_fails: false,
             wake: Wake::new(),
             is_running: false,

@@ -28,8 +28,8 @@ impl Dispatcher {
                 tracing::info!(board = %slug, "board was made anew: the pause of the one before is over");
             }
             log_changes(&self.pauses, &read);
-            if *self.pauses != read.pauses {
-                self.roster.wake_all();
+            for slug in changed(&self.pauses, &read.pauses) {
+                self.roster.wake(slug);
             }
             self.pauses = Arc::new(read.pauses);
             self.mark = Some(read.mark);
@@ -40,7 +40,7 @@ impl Dispatcher {
     }
 
     fn serve(&mut self, slug: &Slug, request: Request) {
-        self.roster.wake(slug);
+        self.roster.invite(slug);
         let resilience = &self.site.resilience;
         match request {
             Request::Release => {
@@ -62,6 +62,12 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// The boards whose pause has begun, ended or changed.
+fn changed<'p>(before: &'p Pauses, after: &'p Pauses) -> impl Iterator<Item = &'p Slug> {
+    let slugs = before.keys().chain(after.keys());
+    slugs.filter(|slug| before.get(*slug) != after.get(*slug))
 }
 
 fn log_changes(before: &Pauses, read: &Read) {

@@ -2,6 +2,7 @@
 
 mod around;
 mod builder;
+mod calls;
 mod farewell;
 mod guards;
 mod hints;
@@ -91,6 +92,8 @@ pub struct Dispatcher {
     mark: Option<Mark>,
     /// The ledger's version when pauses and requests were read last.
     levers_at: Option<i64>,
+    /// When it was last looked for what others want (monotonic).
+    listened: Option<Duration>,
     /// It has been told that the ledger cannot be used.
     ledger_fails: bool,
     /// Whoever runs it can stop it.
@@ -139,7 +142,7 @@ impl Dispatcher {
         self.tick_some(None)
     }
 
-    /// Ticks at the configured interval, and sooner where a worker has ended, until `wake` says stop. Then shuts down.
+    /// Ticks at the configured interval, and boards with news sooner, until `wake` says stop. Then shuts down.
     pub fn run(&mut self, wake: &Wake) {
         self.wake = wake.clone();
         self.is_running = true;
@@ -158,21 +161,7 @@ impl Dispatcher {
                 // Looked at more often than ticked, so that a change is over by the next tick.
                 self.reload();
                 next = next.min(now + self.config.dispatch_interval_seconds);
-                let mut news = self.note_ends();
-                for slug in self.due(looked, now) {
-                    self.roster.wake(&slug);
-                    news.insert(slug);
-                }
-                hinted = self.heed_hints(now, &mut news);
-                if self.lock.is_some() && !news.is_empty() {
-                    // An end frees a place: the boards that wait for one are concerned too.
-                    if !self.wanting.is_empty() {
-                        news.extend(self.wanting.iter().cloned());
-                        // And whoever may want it too since the last tick.
-                        news.extend(self.changed());
-                    }
-                    self.tick_some(Some(&news));
-                }
+                hinted = self.heed(looked, now);
             }
             looked = now;
             let now = self.site.clock.monotonic();
@@ -191,6 +180,30 @@ impl Dispatcher {
         }
         self.look_once_more();
         self.shut_down();
+    }
+
+    /// Between two passes: gives their turns to boards with news and to those that somebody calls for. When there will be more, if that is
+    /// known.
+    fn heed(&mut self, looked: Duration, now: Duration) -> Option<Duration> {
+        let mut news = self.note_ends();
+        for slug in self.due(looked, now) {
+            self.roster.wake(&slug);
+            news.insert(slug);
+        }
+        let hinted = self.heed_hints(now, &mut news);
+        if self.lock.is_none() {
+            return hinted;
+        }
+        if !news.is_empty() && !self.wanting.is_empty() {
+            // An end frees a place: the boards that wait for one are concerned too.
+            news.extend(self.wanting.iter().cloned());
+            // And whoever may want it too since the last tick.
+            news.extend(self.changed());
+        }
+        if self.is_called(now) || !news.is_empty() {
+            self.tick_some(Some(&news));
+        }
+        hinted
     }
 
     /// Tells every outstanding count and gives up the lock. Workers go on; the next dispatcher adopts them.

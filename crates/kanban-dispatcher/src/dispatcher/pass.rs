@@ -121,7 +121,11 @@ impl Dispatcher {
         // One tick alone has nothing of it.
         let is_wanted = self.config.watch && (self.is_running || self.ticks > 0);
         self.roster.watch(&self.wake, is_wanted);
-        let choice = self.roster.choose(&self.site.root, pass, looked)?;
+        let mut choice = self.roster.choose(&self.site.root, pass, looked)?;
+        match only {
+            Some(_) => self.roster.add_invited(&self.site.root, &mut choice),
+            None => self.roster.forget_invited(),
+        }
         if self.lost_boards_dir() {
             let dir = self.site.root.boards_dir();
             let what = format!("list the boards in {}: it is gone", dir.display());

@@ -8,7 +8,7 @@ use fingerprint_quarantine::FileState;
 use super::hints::Hints;
 use super::open_dir::OpenDir;
 use super::seat::{Look, Seat};
-use crate::discover::{is_served, list};
+use crate::discover::{exists, is_served, list};
 use crate::error::Error;
 use crate::root::{Board, Root, Slug};
 use crate::tick::quiet::{Quiet, Why};
@@ -21,13 +21,17 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Roster {
     pub(super) hints: Hints,
     /// The boards' directory as it was when it was listed; `None` when it must be listed.
-    dir: Option<FileState>,
+    pub(super) dir: Option<FileState>,
     /// The same directory, so that its path is not walked for each board; without it, it is.
     open_dir: Option<OpenDir>,
     pub(super) seats: Vec<Seat>,
     places: HashMap<Slug, usize>,
     /// Names that are no board now and may become one.
     others: Vec<Board>,
+    /// Those of them whose directory holds no file of a board.
+    pub(super) unmade: Vec<Board>,
+    /// Boards that are not to wait for the next pass: they have come, or an operator asks for them.
+    pub(super) invited: Vec<Slug>,
     /// When `board.json` of every board was last read (monotonic).
     swept: Option<Duration>,
     /// Boards have come or gone, and nobody has asked yet.
@@ -115,6 +119,7 @@ impl Roster {
         self.has_woken = false;
         let is_same = !self.is_sweep(pass)
             && self.hints.around.is_as_known()
+            && self.invited.is_empty()
             && !self.others.iter().any(is_served);
         is_same.then(|| self.look(root, pass, false))
     }
@@ -131,6 +136,8 @@ impl Roster {
             Some(place) => self.seats[place].board.clone(),
             None => root.board(slug),
         })?;
+        self.unmade = listing.others.clone();
+        self.unmade.retain(|board| !exists(board));
         self.others = listing.others;
         if self.boards().eq(&listing.boards) {
             return Ok(false);
@@ -141,9 +148,10 @@ impl Roster {
             .collect();
         let dir = self.open_dir.as_ref().map(OpenDir::path);
         let seat = |board: Board| {
-            known
-                .remove(board.slug())
-                .unwrap_or_else(|| Seat::new(board, self.hints.next_key(), dir))
+            known.remove(board.slug()).unwrap_or_else(|| {
+                self.invited.push(board.slug().clone());
+                Seat::new(board, self.hints.next_key(), dir)
+            })
         };
         self.seats = listing.boards.into_iter().map(seat).collect();
         self.hints.forget(known.values());

@@ -181,13 +181,9 @@ impl BoardState {
         }
     }
 
-    fn ageless(&self) -> SqliteStamp {
-        ageless(self.observe())
-    }
-
     /// The files' stamp as text.
     pub(crate) fn stamp_text(&self) -> String {
-        format!("{:?}", self.ageless())
+        format!("{:?}", ageless(self.observe()))
     }
 
     /// A turn is over: what is found changed from now on was changed by others.
@@ -217,8 +213,11 @@ impl BoardState {
 
     /// Whether the files have changed since the last turn, or are no longer those that are open.
     pub(crate) fn has_changed(&self) -> bool {
-        let is_other = |guard: &Guard| !guard.is_current(self.files.of(&self.board));
-        self.settled != Some(self.ageless()) || self.guard.as_deref().is_some_and(is_other)
+        // Also asked between two turns, when nothing is known of where they are.
+        let files = SqliteFiles::new(self.board.db());
+        let is_other = |guard: &Guard| !guard.is_current(&files);
+        self.settled != Some(ageless(files.observe()))
+            || self.guard.as_deref().is_some_and(is_other)
     }
 
     /// Whether its database is the same file as after the last turn, and shorter. A plain tick may never meet what is missing.

@@ -7,6 +7,7 @@
 )]
 
 pub mod child;
+pub mod daemon;
 pub mod halted;
 pub mod log;
 pub mod sentinel;

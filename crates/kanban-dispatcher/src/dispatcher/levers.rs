@@ -40,7 +40,7 @@ impl Dispatcher {
     }
 
     fn serve(&mut self, slug: &Slug, request: Request) {
-        self.roster.invite(slug);
+        self.roster.ask_for(slug);
         let resilience = &self.site.resilience;
         match request {
             Request::Release => {

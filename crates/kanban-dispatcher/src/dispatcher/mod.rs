@@ -45,7 +45,7 @@ use crate::usage::Usage;
 use crate::wake::Wake;
 use crate::worker::Gate;
 
-/// How often workers are looked at between ticks when nobody tells of their ends: adopted ones end unheard.
+/// How often it is looked, between ticks, at workers of whose ends nobody tells (adopted ones), and for what others want.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Starts work on the boards below one root, and keeps everybody honest about it.
@@ -169,7 +169,8 @@ impl Dispatcher {
             if let Some(step) = self.site.workers.next_step() {
                 wait = wait.min(step.saturating_sub(now));
             }
-            for due in [self.next_due(looked), hinted].into_iter().flatten() {
+            let dues = [self.next_due(looked), hinted, self.next_listening()];
+            for due in dues.into_iter().flatten() {
                 wait = wait.min(due.saturating_sub(now));
             }
             if self.roster.hints.have_any() {

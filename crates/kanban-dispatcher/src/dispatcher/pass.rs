@@ -123,8 +123,12 @@ impl Dispatcher {
         self.roster.watch(&self.wake, is_wanted);
         let mut choice = self.roster.choose(&self.site.root, pass, looked)?;
         match only {
-            Some(_) => self.roster.add_invited(&self.site.root, &mut choice),
-            None => self.roster.forget_invited(),
+            // At the end only what ends is looked at.
+            Some(_) if self.wake.is_stopped() => {}
+            Some(_) => self
+                .roster
+                .add_called(&self.site.root, &mut choice, pass.monotonic),
+            None => self.roster.calls.forget(),
         }
         if self.lost_boards_dir() {
             let dir = self.site.root.boards_dir();

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use fingerprint_quarantine::FileState;
 
+use super::calls::Calls;
 use super::hints::Hints;
 use super::open_dir::OpenDir;
 use super::seat::{Look, Seat};
@@ -28,10 +29,7 @@ pub(super) struct Roster {
     places: HashMap<Slug, usize>,
     /// Names that are no board now and may become one.
     others: Vec<Board>,
-    /// Those of them whose directory holds no file of a board.
-    pub(super) unmade: Vec<Board>,
-    /// Boards that are not to wait for the next pass: they have come, or an operator asks for them.
-    pub(super) invited: Vec<Slug>,
+    pub(super) calls: Calls,
     /// When `board.json` of every board was last read (monotonic).
     swept: Option<Duration>,
     /// Boards have come or gone, and nobody has asked yet.
@@ -119,7 +117,8 @@ impl Roster {
         self.has_woken = false;
         let is_same = !self.is_sweep(pass)
             && self.hints.around.is_as_known()
-            && self.invited.is_empty()
+            && self.calls.is_none()
+            && self.dir.is_some_and(|listed| !listed.is_young())
             && !self.others.iter().any(is_served);
         is_same.then(|| self.look(root, pass, false))
     }
@@ -136,8 +135,8 @@ impl Roster {
             Some(place) => self.seats[place].board.clone(),
             None => root.board(slug),
         })?;
-        self.unmade = listing.others.clone();
-        self.unmade.retain(|board| !exists(board));
+        self.calls.unmade = listing.others.clone();
+        self.calls.unmade.retain(|board| !exists(board));
         self.others = listing.others;
         if self.boards().eq(&listing.boards) {
             return Ok(false);
@@ -149,7 +148,7 @@ impl Roster {
         let dir = self.open_dir.as_ref().map(OpenDir::path);
         let seat = |board: Board| {
             known.remove(board.slug()).unwrap_or_else(|| {
-                self.invited.push(board.slug().clone());
+                self.calls.has_come(board.slug());
                 Seat::new(board, self.hints.next_key(), dir)
             })
         };

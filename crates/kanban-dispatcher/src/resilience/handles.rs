@@ -11,8 +11,8 @@ use crate::root::Slug;
 
 /// The policies' handles of one board, so that its turns look nothing up.
 ///
-/// A board has them from its first failure until it works again. One that works has nothing on record with any policy, and so none of
-/// this. (The classifier has no records: an error is all that it looks at.)
+/// A board has them from when something of it is told or mended until it works and all is told. Without them the quarantine has nothing
+/// on record of it, and the throttle nothing to tell. (The classifier has no records: an error is all that it looks at.)
 #[derive(Debug)]
 pub(crate) struct Handles {
     quarantine: Quarantined<Slug, SqliteStamp, Clock>,

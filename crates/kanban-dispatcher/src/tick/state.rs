@@ -65,7 +65,7 @@ pub(crate) struct BoardState {
     handles: Option<Box<Handles>>,
 }
 
-/// Where a board's files are, for one turn: if they are reached by a link, it may lead elsewhere by the next one.
+/// Where a board's files are, until the next turn at most: if they are reached by a link, it may lead elsewhere by then.
 #[derive(Debug, Default)]
 pub(super) struct Files(OnceCell<SqliteFiles>);
 
@@ -133,13 +133,14 @@ impl BoardState {
         self.handles.as_deref()
     }
 
-    /// It works. Whether it was in trouble.
-    pub(super) fn works(&mut self) -> bool {
-        self.handles.take().is_some()
+    /// It works, and there is nothing left to tell.
+    pub(super) fn works(&mut self) {
+        self.handles = None;
     }
 
     /// A tick begins, at the interval or in between.
     pub(crate) fn begin_tick(&mut self, is_early: bool) {
+        self.files.forget();
         self.caution.begin_tick();
         self.missed.begin_tick();
         if !is_early {
@@ -213,9 +214,8 @@ impl BoardState {
 
     /// Whether the files have changed since the last turn, or are no longer those that are open.
     pub(crate) fn has_changed(&self) -> bool {
-        // Also asked between two turns, when nothing is known of where they are.
-        let files = SqliteFiles::new(self.board.db());
-        let is_other = |guard: &Guard| !guard.is_current(&files);
+        let files = self.files.of(&self.board);
+        let is_other = |guard: &Guard| !guard.is_current(files);
         self.settled != Some(ageless(files.observe()))
             || self.guard.as_deref().is_some_and(is_other)
     }
@@ -258,7 +258,7 @@ impl BoardState {
 }
 
 /// A stamp without whether the files were young at the time of the look: that is not about the files.
-fn ageless(mut stamp: SqliteStamp) -> SqliteStamp {
+pub(crate) fn ageless(mut stamp: SqliteStamp) -> SqliteStamp {
     if let FileState::Present(main) = &mut stamp.main {
         main.young = false;
     }
@@ -282,10 +282,10 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let policies = Resilience::new(&Config::default(), &Clock::system());
         let mut state = BoardState::new(Root::at(dir.path()).board(&Slug::default()));
-        assert!(!state.works());
+        assert!(state.trouble().is_none());
         state.handles(&policies);
         assert!(state.trouble().is_some());
-        assert!(state.works());
+        state.works();
         assert!(state.trouble().is_none());
         Ok(())
     }

@@ -159,9 +159,12 @@ impl Turn<'_> {
         let (tick, report) = (self.tick, self.report);
         let ended = self.attempt.ok();
         let has_worker = !report.held.contains_key(&HeldReason::NoWorker);
-        if has_worker && state.works() {
+        if has_worker && state.trouble().is_some() {
             let resilience = &tick.site.resilience;
             resilience.log_success(&report.slug, ended.is_some());
+            if resilience.suppressed(&report.slug) == 0 {
+                state.works();
+            }
         }
         log_work(tick.number, &report);
         log_no_worker(tick, state, &report);

@@ -89,6 +89,26 @@ fn a_board_that_stays_locked_never_seems_to_work_while_others_have_news() -> Res
     Ok(())
 }
 
+#[test]
+fn a_failure_that_was_held_back_is_counted_until_it_is_told_though_the_board_works() -> Result {
+    let fleet = Fleet::new()?;
+    fleet.ready("locked", 0)?;
+    let mut dispatcher = fleet
+        .builder(|config| config.busy_timeout_ms = Duration::from_millis(1))
+        .build();
+    dispatcher.tick();
+    for suppressed in [0, 1] {
+        fleet.store("locked")?.create(&task(0))?;
+        let lock = other(&fleet, "locked", "BEGIN IMMEDIATE")?;
+        let report = dispatcher.tick();
+        assert_eq!(fleet.part(&report, "locked")?.outcome, Outcome::Busy);
+        drop(lock);
+        dispatcher.tick();
+        assert_eq!(fleet.status("locked")?.suppressed, suppressed);
+    }
+    Ok(())
+}
+
 /// What a thread has used of a processor, in ticks of 10 ms.
 fn cpu(stat: &Path) -> Result<u64> {
     let text = fs::read_to_string(stat)?;

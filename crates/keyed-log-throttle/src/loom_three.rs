@@ -1,4 +1,5 @@
-//! Three threads on one entry, in every interleaving there is: no bound on preemptions. Two in the one model that says so.
+//! Three threads on one entry, in every interleaving there is: no bound on preemptions. Two in the one model that says so, and a bound
+//! in the one beside it.
 //!
 //! That ends in time because nothing else is in the models: there is one shard, the sums are not loom's (they decide nothing),
 //! and threads share the world by references that are not loom's either. The numbers of interleavings are those that loom
@@ -271,6 +272,26 @@ fn loom_two_that_bring_a_new_key_get_one_line() {
         let mine = check(&throttle);
         assert!(mine != other.join().unwrap());
         let totals = assert_all_counted(&throttle, 2);
+        assert_eq!((throttle.len(), totals.folded), (1, 0), "{totals:?}");
+    });
+}
+
+/// The same of three threads, and with no more than three preemptions: 119 000 interleavings.
+#[test]
+fn loom_three_that_bring_a_new_key_get_one_line() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let throttle = throttle();
+        let others = [
+            beside(&throttle, check),
+            beside(&throttle, |throttle| by_the_other_copy(|| check(throttle))),
+        ];
+        let mine = check(&throttle);
+        let others = others.map(|other| other.join().unwrap());
+        let lines = others.into_iter().chain([mine]).filter(|line| *line);
+        assert_eq!(lines.count(), 1);
+        let totals = assert_all_counted(&throttle, 3);
         assert_eq!((throttle.len(), totals.folded), (1, 0), "{totals:?}");
     });
 }

@@ -1,26 +1,18 @@
 //! Where things are: the kanban root, the profiles beside it, and each board's files.
 
-use std::borrow::Borrow;
+mod board;
+mod slug;
+
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
-/// A board's name: `[a-z0-9][a-z0-9_-]{0,63}`; cheap to clone.
-///
-/// # Examples
-/// ```
-/// use kanban_dispatcher::Slug;
-///
-/// let slug: Slug = " Web-Shop ".parse()?;
-/// assert_eq!(slug.as_str(), "web-shop");
-/// assert!("../etc".parse::<Slug>().is_err());
-/// # Ok::<(), kanban_dispatcher::Error>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slug(Arc<str>);
+pub use self::board::Board;
+use self::board::Places;
+pub use self::slug::Slug;
+pub(crate) use self::slug::is_name;
 
 /// The two roots of an installation: where the boards are, and where the profiles are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,88 +25,6 @@ pub struct Root {
     attachments: Option<PathBuf>,
     /// The one board that is served.
     only: Option<Slug>,
-}
-
-/// One board's files; cheap to clone. Holding this opens and creates nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Board(Arc<Places>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Places {
-    slug: Slug,
-    db: PathBuf,
-    home: PathBuf,
-    workspaces: Option<PathBuf>,
-    attachments: Option<PathBuf>,
-}
-
-// ===== impl Slug =====
-
-impl Slug {
-    /// The name of the board that always exists.
-    pub const DEFAULT: &'static str = "default";
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether this is the board at the root itself.
-    #[must_use]
-    pub fn is_default(&self) -> bool {
-        &*self.0 == Self::DEFAULT
-    }
-}
-
-impl serde::Serialize for Slug {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.0)
-    }
-}
-
-impl Default for Slug {
-    fn default() -> Self {
-        Self(Self::DEFAULT.into())
-    }
-}
-
-impl std::str::FromStr for Slug {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let name = text.trim().to_lowercase();
-        if is_name(&name) {
-            return Ok(Self(name.into()));
-        }
-        Err(Error::new(
-            ErrorKind::Input,
-            format!(
-                "read board name \"{text}\": allowed are 1 to 64 of a-z 0-9 _ -, starting with a letter or digit"
-            ),
-        ))
-    }
-}
-
-impl fmt::Display for Slug {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Borrow<str> for Slug {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The rule that slugs and profile names share.
-pub(crate) fn is_name(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    let head = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    text.len() <= 64
-        && bytes.next().is_some_and(head)
-        && bytes.all(|b| head(b) || b == b'_' || b == b'-')
 }
 
 // ===== impl Root =====
@@ -314,92 +224,5 @@ pub(crate) fn expand_home(text: &str, home: Option<&Path>) -> PathBuf {
         (Some(""), Some(home)) => home.to_owned(),
         (Some(rest), Some(home)) if rest.starts_with('/') => home.join(&rest[1..]),
         _ => PathBuf::from(text),
-    }
-}
-
-// ===== impl Board =====
-
-impl Board {
-    /// The board's name.
-    #[must_use]
-    pub fn slug(&self) -> &Slug {
-        &self.0.slug
-    }
-
-    /// The same board with its database elsewhere, as `HERMES_KANBAN_DB` asks for; the locks follow the database.
-    #[must_use]
-    pub fn with_db(mut self, db: impl Into<PathBuf>) -> Self {
-        Arc::make_mut(&mut self.0).db = db.into();
-        self
-    }
-
-    /// The directory the database lies in.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        self.0.db.parent().unwrap_or(Path::new("."))
-    }
-
-    /// The database file.
-    #[must_use]
-    pub fn db(&self) -> &Path {
-        &self.0.db
-    }
-
-    /// `board.json`, which may be absent.
-    #[must_use]
-    pub fn metadata(&self) -> PathBuf {
-        if self.0.slug.is_default() {
-            self.0
-                .home
-                .join("boards")
-                .join(Slug::DEFAULT)
-                .join("board.json")
-        } else {
-            self.0.home.join("board.json")
-        }
-    }
-
-    /// Worker logs of this board.
-    #[must_use]
-    pub fn logs_dir(&self) -> PathBuf {
-        self.0.home.join("logs")
-    }
-
-    /// Scratch workspaces of this board.
-    #[must_use]
-    pub fn workspaces_dir(&self) -> PathBuf {
-        let beside = || self.0.home.join("workspaces");
-        self.0.workspaces.clone().unwrap_or_else(beside)
-    }
-
-    /// Files that belong to this board's tasks, a directory for each.
-    #[must_use]
-    pub fn attachments_dir(&self) -> PathBuf {
-        let beside = || self.0.home.join("attachments");
-        self.0.attachments.clone().unwrap_or_else(beside)
-    }
-
-    /// Whether the scratch directories are somewhere else than beside the board.
-    pub(crate) fn has_workspaces_elsewhere(&self) -> bool {
-        self.0.workspaces.is_some()
-    }
-
-    /// Taken for a moment while a schema is made or repaired.
-    #[must_use]
-    pub fn init_lock(&self) -> PathBuf {
-        self.beside_db(".init.lock")
-    }
-
-    /// Taken for the whole of one tick.
-    #[must_use]
-    pub fn tick_lock(&self) -> PathBuf {
-        self.beside_db(".dispatch.lock")
-    }
-
-    /// The path as given, never resolved: the peer puts its locks next to a symlink, not next to its target.
-    fn beside_db(&self, suffix: &str) -> PathBuf {
-        let mut path = self.0.db.clone().into_os_string();
-        path.push(suffix);
-        path.into()
     }
 }

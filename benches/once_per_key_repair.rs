@@ -170,7 +170,7 @@ fn many_keys(c: &mut Criterion) {
     });
 }
 
-/// Keys as a dispatcher has them: of which board, and what is missing there.
+/// Keys of two parts: of which board, and what is missing there.
 fn keys_of_two(c: &mut Criterion) {
     type Pair = (String, String);
     let pair = |n: usize| (format!("board-{n:05}"), format!("column tasks.{}", n % 40));

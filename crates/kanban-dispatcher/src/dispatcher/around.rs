@@ -49,6 +49,11 @@ impl Around {
         is_mine
     }
 
+    /// Whether hints tell of all of it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.is_followed
+    }
+
     /// Whatever is there now may be something else.
     pub(super) fn distrust(&mut self) {
         (self.is_hinted, self.is_distrusted) = (true, true);

@@ -21,6 +21,8 @@ pub(super) struct Calls {
     asked: Vec<Slug>,
     /// They have come, and may be half made.
     come: Vec<Newcomer>,
+    /// When those were last looked at (monotonic).
+    looked: Option<Duration>,
     /// Names that hold no file of a board yet.
     pub(super) unmade: Vec<Board>,
 }
@@ -30,8 +32,8 @@ struct Newcomer {
     slug: Slug,
     /// When it was first looked at (monotonic).
     came: Option<Duration>,
-    /// How its files have looked since when (monotonic).
-    last: Option<(SqliteStamp, Duration)>,
+    /// How its files looked last.
+    last: Option<SqliteStamp>,
 }
 
 // ===== impl Calls =====
@@ -60,17 +62,9 @@ impl Newcomer {
     fn is_made(&mut self, board: &Board, now: Duration) -> bool {
         let came = *self.came.get_or_insert(now);
         let stamp = ageless(SqliteStamp::of(board.db()));
-        let is_for = |since, time| now.saturating_sub(since) >= time;
-        match self.last {
-            Some((last, since)) if last == stamp => {
-                let is_begun = stamp.is_absent() || stamp.is_empty_file();
-                (!is_begun && is_for(since, LOOK_EVERY)) || is_for(came, MADE_WITHIN)
-            }
-            _ => {
-                self.last = Some((stamp, now));
-                is_for(came, MADE_WITHIN)
-            }
-        }
+        let rests = self.last.replace(stamp) == Some(stamp);
+        let is_begun = stamp.is_absent() || stamp.is_empty_file();
+        (rests && !is_begun) || now.saturating_sub(came) >= MADE_WITHIN
     }
 }
 
@@ -109,6 +103,16 @@ impl Roster {
         })
     }
 
+    /// Whether the list of boards is as good as new: what comes in the same step of the clock as a listing leaves no other trace but hints.
+    pub(super) fn is_listed(&self, root: &Root) -> bool {
+        let is_same = |listed| {
+            let is_told = self.hints.around.is_followed();
+            is_told && listed == FileState::of(&root.boards_dir())
+        };
+        self.dir
+            .is_some_and(|listed| !listed.is_young() || is_same(listed))
+    }
+
     /// Adds the boards that are called for; those that may be half made are called for again.
     pub(super) fn add_called(&mut self, root: &Root, choice: &mut Choice, now: Duration) {
         if self.calls.is_none() {
@@ -116,8 +120,15 @@ impl Roster {
         }
         let turns = choice.turns.iter();
         let mut chosen: HashSet<Slug> = turns.map(|chosen| chosen.board.slug().clone()).collect();
-        let mut come = std::mem::take(&mut self.calls.come);
         let mut called = std::mem::take(&mut self.calls.asked);
+        let is_soon = |at| now.saturating_sub(at) < LOOK_EVERY;
+        let mut come = match self.calls.looked.is_some_and(is_soon) {
+            true => Vec::new(),
+            false => std::mem::take(&mut self.calls.come),
+        };
+        if !come.is_empty() {
+            self.calls.looked = Some(now);
+        }
         come.retain_mut(|newcomer| {
             let board = self
                 .place(&newcomer.slug)
@@ -128,7 +139,7 @@ impl Roster {
             }
             board.is_some() && !is_made
         });
-        self.calls.come = come;
+        self.calls.come.append(&mut come);
         for slug in called {
             let Some(place) = self.place(&slug) else {
                 continue;
@@ -201,30 +212,27 @@ mod tests {
     #[test]
     fn a_board_that_has_come_has_its_turn_when_its_files_rest() {
         let mut listed = Listed::new();
-        assert_eq!(
-            (listed.turns(0), listed.turns(1_500)),
-            (0, 0),
-            "it is empty"
-        );
+        assert_eq!(listed.turns(0) + listed.turns(1_000), 0, "it is empty");
         listed.write("a page");
-        assert_eq!((listed.turns(2_000), listed.turns(2_900)), (0, 0));
+        assert_eq!(listed.turns(2_000), 0, "it has changed");
+        assert_eq!(listed.turns(2_900), 0, "not looked at");
         listed.write("two pages");
-        assert_eq!((listed.turns(3_000), listed.turns(3_900)), (0, 0));
+        assert_eq!(listed.turns(3_000), 0, "it has changed again");
         assert_eq!((listed.turns(4_000), listed.turns(9_000)), (1, 0));
     }
 
     #[test]
     fn a_board_that_does_not_rest_has_its_turn_in_the_end() {
         let mut listed = Listed::new();
-        for ms in (0..5_000).step_by(500) {
-            listed.write(&"a".repeat(ms + 1));
-            assert_eq!(listed.turns(ms as u64), 0);
+        for second in 0..5 {
+            listed.write(&"a".repeat(second + 1));
+            assert_eq!(listed.turns(1_000 * second as u64), 0);
         }
         listed.write("b");
-        assert_eq!((listed.turns(5_000), listed.turns(5_500)), (1, 0));
+        assert_eq!((listed.turns(5_000), listed.turns(6_000)), (1, 0));
         // Nor does one that nobody goes on making.
         let mut listed = Listed::new();
-        assert_eq!((listed.turns(0), listed.turns(4_900)), (0, 0));
+        assert_eq!((listed.turns(0), listed.turns(4_000)), (0, 0));
         assert_eq!(listed.turns(5_000), 1);
     }
 

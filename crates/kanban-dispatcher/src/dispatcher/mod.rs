@@ -104,8 +104,8 @@ pub struct Dispatcher {
     told: Told,
     /// Boards that are gone and still have a line there.
     gone: Vec<Slug>,
-    /// Boards about which something was noted without a turn, so that their line does not say so: the connection was closed, or
-    /// another program endangers it.
+    /// Boards about which something was noted without a turn, so that their line does not say so: the connection was closed,
+    /// another program endangers it, or what was held back of it has been told.
     noted: Vec<Slug>,
     recency: Recency,
     surroundings: Surroundings,
@@ -201,8 +201,13 @@ impl Dispatcher {
             // And whoever may want it too since the last tick.
             news.extend(self.changed());
         }
-        if self.is_called(now) || !news.is_empty() {
+        let is_called = self.is_called(now);
+        if is_called || !news.is_empty() {
             self.tick_some(Some(&news));
+        }
+        if is_called {
+            // However long that took.
+            self.listened = Some(self.site.clock.monotonic());
         }
         hinted
     }

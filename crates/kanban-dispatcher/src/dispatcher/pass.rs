@@ -29,7 +29,7 @@ impl Dispatcher {
         let mut reports = self.tick_boards(choice.turns, only.is_some());
         // Those for which there was no place after all.
         let waiting = chosen - reports.len();
-        self.site.resilience.sweep();
+        self.noted.extend(self.site.resilience.sweep());
         for report in &reports {
             if report.held.contains_key(&HeldReason::HostCap) {
                 self.wanting.insert(report.slug.clone());

@@ -118,7 +118,7 @@ impl Roster {
         let is_same = !self.is_sweep(pass)
             && self.hints.around.is_as_known()
             && self.calls.is_none()
-            && self.dir.is_some_and(|listed| !listed.is_young())
+            && self.is_listed(root)
             && !self.others.iter().any(is_served);
         is_same.then(|| self.look(root, pass, false))
     }

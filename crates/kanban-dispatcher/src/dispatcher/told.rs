@@ -159,8 +159,49 @@ impl Dispatcher {
                     slug,
                     guarded: state.is_guarded(),
                     risk: state.risk.as_deref(),
+                    suppressed: self.site.resilience.suppressed(slug),
                 }),
                 Home::Out { .. } => None,
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::tick::outcome;
+    use crate::{Clock, Config, Root, Slug, Status, Store};
+
+    #[test]
+    fn what_was_held_back_and_is_told_without_a_turn_is_no_longer_in_the_status()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let (root, clock) = (Root::at(dir.path()), Clock::manual(1_700_000_000));
+        let board = root.board(&Slug::default());
+        Store::init(&board, &clock)?;
+        let mut dispatcher = Dispatcher::builder(root.clone(), Config::default())
+            .clock(clock.clone())
+            .build();
+        while !dispatcher.tick().boards.is_empty() {
+            thread::yield_now();
+        }
+        for _ in 0..2 {
+            outcome::hung(&dispatcher.site, &board, 0);
+        }
+        let resilience = &dispatcher.site.resilience;
+        assert_eq!(resilience.suppressed(board.slug()), 1);
+        dispatcher.noted.push(board.slug().clone());
+        dispatcher.tick();
+        let suppressed = || -> Result<u64, crate::Error> {
+            let status = Status::read(&root, &clock)?;
+            Ok(status.boards.first().map_or(0, |board| board.suppressed))
+        };
+        assert_eq!(suppressed()?, 1);
+        clock.advance(Duration::from_secs(61));
+        assert!(dispatcher.tick().boards.is_empty());
+        assert_eq!(suppressed()?, 0);
+        Ok(())
     }
 }

@@ -250,8 +250,16 @@ impl Ledger {
                     .execute([slug.as_str()])?;
             }
             for marks in lines.marks {
-                tx.prepare_cached("UPDATE boards SET guarded = ?2, risk = ?3 WHERE slug = ?1")?
-                    .execute((marks.slug.as_str(), marks.guarded, marks.risk))?;
+                let suppressed = marks.suppressed.cast_signed();
+                tx.prepare_cached(
+                    "UPDATE boards SET guarded = ?2, risk = ?3, suppressed = ?4 WHERE slug = ?1",
+                )?
+                .execute((
+                    marks.slug.as_str(),
+                    marks.guarded,
+                    marks.risk,
+                    suppressed,
+                ))?;
             }
             for row in rows {
                 rows::insert(&tx, &row)?;

@@ -63,6 +63,7 @@ pub(crate) struct Marks<'a> {
     pub(crate) slug: &'a Slug,
     pub(crate) guarded: bool,
     pub(crate) risk: Option<&'a str>,
+    pub(crate) suppressed: u64,
 }
 
 pub(crate) fn dispatcher_row(

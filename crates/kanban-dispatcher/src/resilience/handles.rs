@@ -76,8 +76,8 @@ impl Handles {
         }
     }
 
-    /// The board is left alone: what its lines have counted may be forgotten when its time has come.
-    pub(super) fn rest(&mut self) {
+    /// The board does not fail again soon: what its lines have counted may be forgotten when its time has come.
+    pub(crate) fn rest(&mut self) {
         self.line = None;
     }
 }

@@ -65,10 +65,15 @@ impl Resilience {
         self.throttle.totals()
     }
 
-    /// Tells the counts of windows that ended in silence.
-    pub(crate) fn sweep(&self) {
-        self.throttle.sweep(log_pending);
+    /// Tells the counts of windows that ended in silence; of which boards' failures.
+    pub(crate) fn sweep(&self) -> Vec<Slug> {
+        let mut told = Vec::new();
+        self.throttle.sweep(|slug, class, pending| {
+            log_pending(slug, class, pending);
+            told.push(slug.clone());
+        });
         self.starts.sweep(log_pending_start);
+        told
     }
 
     /// Tells every outstanding count; the dispatcher ends.

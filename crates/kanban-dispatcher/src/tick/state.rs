@@ -133,9 +133,13 @@ impl BoardState {
         self.handles.as_deref()
     }
 
-    /// It works, and there is nothing left to tell.
-    pub(super) fn works(&mut self) {
-        self.handles = None;
+    /// It works: once all is told, nothing is kept for trouble.
+    pub(super) fn works(&mut self, resilience: &Resilience) {
+        let slug = self.board.slug();
+        self.handles.take_if(|handles| {
+            handles.rest();
+            resilience.suppressed(slug) == 0
+        });
     }
 
     /// A tick begins, at the interval or in between.
@@ -285,7 +289,7 @@ mod tests {
         assert!(state.trouble().is_none());
         state.handles(&policies);
         assert!(state.trouble().is_some());
-        state.works();
+        state.works(&policies);
         assert!(state.trouble().is_none());
         Ok(())
     }

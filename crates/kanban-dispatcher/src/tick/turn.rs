@@ -162,9 +162,7 @@ impl Turn<'_> {
         if has_worker && state.trouble().is_some() {
             let resilience = &tick.site.resilience;
             resilience.log_success(&report.slug, ended.is_some());
-            if resilience.suppressed(&report.slug) == 0 {
-                state.works();
-            }
+            state.works(resilience);
         }
         log_work(tick.number, &report);
         log_no_worker(tick, state, &report);

@@ -106,6 +106,10 @@ fn a_failure_that_was_held_back_is_counted_until_it_is_told_though_the_board_wor
         dispatcher.tick();
         assert_eq!(fleet.status("locked")?.suppressed, suppressed);
     }
+    // Its window ends in silence, and the board has no turn.
+    fleet.advance(61);
+    dispatcher.tick();
+    assert_eq!(fleet.status("locked")?.suppressed, 0);
     Ok(())
 }
 

@@ -97,20 +97,21 @@ impl Roster {
 
     /// Whether boards are called for, or may have come since they were listed. If they could not be listed, the next pass tries again.
     fn is_called(&self, root: &Root) -> bool {
-        let is_new = |listed| listed != FileState::of(&root.boards_dir());
         self.dir.is_some_and(|listed| {
-            is_new(listed) || !self.calls.is_none() || self.calls.unmade.iter().any(is_served)
+            is_changed(root, listed)
+                || !self.calls.is_none()
+                || self.calls.unmade.iter().any(is_served)
         })
     }
 
     /// Whether the list of boards is as good as new: what comes in the same step of the clock as a listing leaves no other trace but hints.
     pub(super) fn is_listed(&self, root: &Root) -> bool {
-        let is_same = |listed| {
-            let is_told = self.hints.around.is_followed();
-            is_told && listed == FileState::of(&root.boards_dir())
-        };
-        self.dir
-            .is_some_and(|listed| !listed.is_young() || is_same(listed))
+        match self.dir {
+            Some(listed) if listed.is_young() => {
+                self.hints.around.is_followed() && !is_changed(root, listed)
+            }
+            listed => listed.is_some(),
+        }
     }
 
     /// Adds the boards that are called for; those that may be half made are called for again.
@@ -153,6 +154,12 @@ impl Roster {
             }
         }
     }
+}
+
+/// Whether the boards' directory looks other than when it was listed.
+#[cold] // Of an idle pass it is no part, as a rule.
+fn is_changed(root: &Root, listed: FileState) -> bool {
+    listed != FileState::of(&root.boards_dir())
 }
 
 #[cfg(test)]

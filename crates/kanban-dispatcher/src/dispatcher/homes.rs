@@ -75,9 +75,6 @@ impl Dispatcher {
             self.roster.hint(slug);
         }
         self.settle_in(slug.clone(), state);
-        if is_released {
-            self.roster.ask_for(slug);
-        }
     }
 
     pub(super) fn settle_in(&mut self, slug: Slug, state: Box<BoardState>) {

@@ -53,11 +53,9 @@ impl Resilience {
         let Some(line) = self.starts.check(&key, ClassId::default()) else {
             return;
         };
-        let suppressed = line.suppressed;
-        let line = line.to_string();
-        let space = if line.is_empty() { "" } else { " " };
+        let (suppressed, held_back) = (line.suppressed, held_back(&line));
         tracing::warn!(
-            board = %slug, %task, %error, suppressed, "worker could not be started{space}{line}"
+            board = %slug, %task, %error, suppressed, "worker could not be started{held_back}"
         );
     }
 
@@ -67,12 +65,10 @@ impl Resilience {
         let Some(line) = self.starts.check(&key, ClassId::default()) else {
             return;
         };
-        let (suppressed, retry_seconds) = (line.suppressed, wait.as_secs());
-        let line = line.to_string();
-        let space = if line.is_empty() { "" } else { " " };
+        let (suppressed, held_back) = (line.suppressed, held_back(&line));
         tracing::warn!(
-            board = %slug, retry_seconds, suppressed,
-            "board rests: {reason}; one task is tried then{space}{line}"
+            board = %slug, retry_seconds = wait.as_secs(), suppressed,
+            "board rests: {reason}; one task is tried then{held_back}"
         );
     }
 
@@ -80,10 +76,8 @@ impl Resilience {
     pub(crate) fn log_risk(&self, slug: &Slug, risk: &str) {
         let key = (slug.clone(), risk.to_owned());
         if let Some(line) = self.starts.check(&key, ClassId::default()) {
-            let suppressed = line.suppressed;
-            let line = line.to_string();
-            let space = if line.is_empty() { "" } else { " " };
-            tracing::warn!(board = %slug, suppressed, "board is at risk: {risk}{space}{line}");
+            let (suppressed, held_back) = (line.suppressed, held_back(&line));
+            tracing::warn!(board = %slug, suppressed, "board is at risk: {risk}{held_back}");
         }
     }
 
@@ -102,6 +96,14 @@ impl Resilience {
     }
 }
 
+/// " (+12 in 60s)", or nothing.
+fn held_back(line: &Line) -> String {
+    match line.to_string() {
+        none if none.is_empty() => none,
+        some => format!(" {some}"),
+    }
+}
+
 fn tell_failure(line: &Line, board: &Board, failure: &BoardFailure, next: Next) {
     let (class, code) = (failure.class.as_str(), failure.code);
     let db = board.db().display();
@@ -109,14 +111,7 @@ fn tell_failure(line: &Line, board: &Board, failure: &BoardFailure, next: Next) 
         reason, missing, ..
     } = failure;
     let missing = missing.as_deref();
-    let suppressed = line.suppressed;
-    // "(+12 in 60s)", or nothing.
-    let line = line.to_string();
-    let line = if line.is_empty() {
-        line
-    } else {
-        format!(" {line}")
-    };
+    let (suppressed, held_back) = (line.suppressed, held_back(line));
     match next {
         Next::Hold { retry_in } => {
             let retry_seconds = retry_in.map(|wait| wait.as_secs());
@@ -124,13 +119,13 @@ fn tell_failure(line: &Line, board: &Board, failure: &BoardFailure, next: Next) 
             tracing::error!(
                 board = %slug, class, code, missing, %db, retry_seconds, suppressed,
                 "board held: {reason}; it is left alone until its file changes: {advice}; \
-                 `kanban release {slug}` if the cause was elsewhere{line}"
+                 `kanban release {slug}` if the cause was elsewhere{held_back}"
             );
         }
         Next::Tick => {
             tracing::warn!(
                 board = %board.slug(), class, code, missing, %db, suppressed,
-                "board failed: {reason}; the next tick tries again{line}"
+                "board failed: {reason}; the next tick tries again{held_back}"
             );
         }
     }

@@ -19,7 +19,7 @@ pub(crate) use self::lines::Next;
 use self::lines::{log_pending, log_pending_start};
 pub(crate) use self::reaction::{Reaction, classify, failure, hold, is_in_the_way, reaction};
 
-/// The policies. They decide; `tick.rs` acts.
+/// The policies. They decide; `tick/` acts.
 #[derive(Debug)]
 pub(crate) struct Resilience {
     pub(crate) gate: RepairGate<RepairKey>,

@@ -279,16 +279,31 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::config::Config;
+    use crate::error::{Error, ErrorKind};
+    use crate::resilience::{Next, classify, failure};
     use crate::root::{Root, Slug};
 
     #[test]
     fn a_board_that_works_again_keeps_no_place_in_the_policies() -> std::io::Result<()> {
         let dir = tempfile::tempdir()?;
-        let policies = Resilience::new(&Config::default(), &Clock::system());
+        let clock = Clock::manual(0);
+        let policies = Resilience::new(&Config::default(), &clock);
         let mut state = BoardState::new(Root::at(dir.path()).board(&Slug::default()));
         assert!(state.trouble().is_none());
-        state.handles(&policies);
-        assert!(state.trouble().is_some());
+        let board = state.board.clone();
+        let error = Error::new(ErrorKind::Busy, "try");
+        let failure = failure(&error, &classify(&board, &error));
+        for _ in 0..2 {
+            policies.log_failure(state.handles(&policies), &board, &failure, Next::Tick);
+        }
+        state.works(&policies);
+        assert!(state.trouble().is_some(), "one is still to be told");
+        // Which keeps no entry of the throttle.
+        for _ in 0..2 {
+            clock.advance(Duration::from_secs(3600));
+            policies.sweep();
+        }
+        assert_eq!(policies.totals().evicted, 1);
         state.works(&policies);
         assert!(state.trouble().is_none());
         Ok(())

@@ -76,7 +76,7 @@ pub struct Totals {
     pub reported: u64,
     /// Held-back lines whose count is still here.
     pub pending: u64,
-    /// Checks that shared a class's overflow entry because the throttle was full; part of `observed`.
+    /// Checks of keys that shared their class's entry because the throttle was full; part of `observed`.
     pub folded: u64,
     /// Entries let go by a sweep or by `forget`.
     pub evicted: u64,

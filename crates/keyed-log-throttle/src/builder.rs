@@ -98,16 +98,17 @@ impl<K, C, S> Builder<K, C, S> {
         self
     }
 
-    /// The most (key, class) entries that are ever held; 16,384 unless set, about 2 MB with short keys.
+    /// The most entries that are ever held; 16,384 unless set, about 2 MB with short keys. Zero counts as one.
     ///
-    /// A new key that finds the throttle full shares one overflow entry with the others of its class. Zero is allowed: all
-    /// keys share, and what is left is a throttle per class.
+    /// An eighth of them, 64 at most and one at least, is kept for keys that find no room among the others: those of one class share
+    /// an entry, and so a line per window. If there are more such classes than places, the last place is for all the rest of them, with
+    /// the longest window there is.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
-    /// let throttle = LogThrottle::<u64>::builder().capacity(1).build();
+    /// let throttle = LogThrottle::<u64>::builder().capacity(2).build();
     /// let lines = (0..3).filter_map(|key| throttle.check(&key, 0)).count();
-    /// assert_eq!((lines, throttle.len(), throttle.totals().folded), (2, 1, 2));
+    /// assert_eq!((lines, throttle.len(), throttle.totals().folded), (2, 2, 2));
     /// ```
     pub fn capacity(mut self, entries_max: usize) -> Self {
         self.capacity = entries_max;

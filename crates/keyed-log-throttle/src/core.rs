@@ -64,17 +64,18 @@ impl<K, C: Clock + Clone> Core<K, C> {
 }
 
 impl<K, C: Clock> Core<K, C> {
-    /// Decides about one line of `slot`; the one verb. `mark` is the asking key's, for entries shared by many.
+    /// Decides about one line of `slot`, which is one key's own; the one verb.
     #[inline(always)] // As a call, which it is in some callers otherwise, it takes half as long again.
-    pub(crate) fn check(&self, slot: &Slot<K>, mark: Mark) -> Option<Line> {
+    pub(crate) fn check(&self, slot: &Slot<K>) -> Option<Line> {
         let now = self.at_most();
         if slot.holds_back(now) {
             return None;
         }
-        self.decide(now, slot, mark)
+        self.decide(now, slot, slot.mark)
     }
 
-    /// [`check`](Self::check), for all that [`holds_back`](Entry::holds_back) leaves open.
+    /// [`check`](Self::check), for all that [`holds_back`](Entry::holds_back) leaves open. `mark` is the asking key's, for an entry
+    /// that many share.
     // A call: inlined, it made the way above twice as slow.
     #[inline(never)]
     pub(crate) fn decide(&self, now: u64, slot: &Slot<K>, mark: Mark) -> Option<Line> {
@@ -155,22 +156,26 @@ impl<K, C: Clock> Core<K, C> {
         found.map_or(0, |index| (index as GateIndex).wrapping_add(1))
     }
 
+    /// Of the longest window.
+    pub(crate) fn longest(&self) -> GateIndex {
+        let window = |index: &GateIndex| self.gate_at(*index).window();
+        let all = 0..=GateIndex::try_from(self.class_gates.len()).unwrap_or(GateIndex::MAX);
+        all.max_by_key(window).unwrap_or_default()
+    }
+
     pub(crate) fn gate(&self, slot: &Slot<K>) -> &Gate<K, C> {
-        let index = (slot.gate as usize).checked_sub(1);
+        self.gate_at(slot.gate)
+    }
+
+    fn gate_at(&self, index: GateIndex) -> &Gate<K, C> {
+        let index = usize::from(index).checked_sub(1);
         index
             .and_then(|index| self.class_gates.get(index))
             .map_or(&self.default_gate, |(_, g)| g)
     }
 
     pub(crate) fn window(&self, class: ClassId) -> Duration {
-        let found = self
-            .class_gates
-            .binary_search_by_key(&class, |(class, _)| *class)
-            .ok();
-        found
-            .and_then(|i| self.class_gates.get(i))
-            .map_or(&self.default_gate, |(_, g)| g)
-            .window()
+        self.gate_at(self.gate_index(class)).window()
     }
 
     #[cold]
@@ -216,9 +221,9 @@ mod tests {
         let core = Core::new(W, &[], clock.clone(), Some(Coarse::at(cheap)));
         let entry = Entry::new((), Mark::of(0), ClassId::new(0), 0);
         let slot = Slot(Arc::new(entry));
-        assert!(core.check(&slot, Mark::of(0)).is_some());
+        assert!(core.check(&slot).is_some());
         clock.advance(exact);
-        core.check(&slot, Mark::of(0)).is_none()
+        core.check(&slot).is_none()
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Entry<K> {
     pub(crate) gate: GateIndex,
     /// governor's cell: the theoretical arrival time in nanoseconds; 0 before the first line.
     pub(crate) tat: AtomicU64,
-    /// Only on overflow entries.
+    /// Only on entries that keys share.
     pub(crate) sketch: Option<Box<Sketch>>,
     pub(crate) incident: Incident,
     owner: Owner,
@@ -85,10 +85,10 @@ impl<K> Entry<K> {
     }
 
     /// Counts the line if it is surely held back when it is `now` at most: the way of nearly all lines, and small enough to
-    /// stand where it is called.
+    /// stand where it is called. Not for an entry that keys share, where each is to be marked too.
     #[inline]
     pub(crate) fn holds_back(&self, now: u64) -> bool {
-        let is = self.surely_lasts(now) && self.incident.is_open() && self.sketch.is_none();
+        let is = self.surely_lasts(now) && self.incident.is_open();
         if is {
             self.hold_back();
         }
@@ -131,6 +131,12 @@ impl<K> Entry<K> {
 
     pub(crate) fn told_at(&self) -> u64 {
         self.told_at.load(Acquire)
+    }
+
+    /// Makes `before`'s last line this entry's too.
+    pub(crate) fn follow(&self, before: &Self) {
+        self.tat.store(before.tat.load(Acquire), Release);
+        self.told_at.store(before.told_at(), Release);
     }
 
     /// Lets the next line pass at once, as if the entry were new.

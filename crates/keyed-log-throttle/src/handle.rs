@@ -6,7 +6,8 @@ use std::sync::Arc;
 use governor::clock::Clock;
 
 use crate::core::Core;
-use crate::entry::{Mark, Slot};
+use crate::entry::{GateIndex, Mark, Slot};
+use crate::shards::{Asked, Shards};
 use crate::{ClassId, HostClock, Line};
 
 /// One (key, class) of a throttle, held by the caller; from [`LogThrottle::handle`](crate::LogThrottle::handle).
@@ -16,19 +17,48 @@ use crate::{ClassId, HostClock, Line};
 /// still found. It keeps working when the throttle is gone, but then nobody hands out what is pending.
 pub struct Handle<K, C: Clock = HostClock> {
     core: Arc<Core<K, C>>,
-    slot: Slot<K>,
-    /// The asking key's: an overflow entry is shared by many.
+    place: Place<K>,
+}
+
+pub(crate) enum Place<K> {
+    Own(Slot<K>),
+    /// There was no room when the handle was made.
+    Sought(Arc<Sought<K>>),
+}
+
+/// What a key is looked up by.
+pub(crate) struct Sought<K> {
+    shards: Arc<Shards<K>>,
+    key: K,
     mark: Mark,
+    class: ClassId,
+    gate: GateIndex,
 }
 
 // ===== impl Handle =====
 
 impl<K, C: Clock> Handle<K, C> {
-    pub(crate) fn new(core: Arc<Core<K, C>>, slot: Slot<K>, mark: Mark) -> Self {
-        Self { core, slot, mark }
+    pub(crate) fn new(core: Arc<Core<K, C>>, place: Place<K>) -> Self {
+        Self { core, place }
     }
 
-    /// [`LogThrottle::check`](crate::LogThrottle::check) without hash, lock and look-up.
+    /// The class.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{ClassId, LogThrottle};
+    /// let throttle = LogThrottle::<u64>::builder().build();
+    /// assert_eq!(throttle.handle(&7, 3).class(), ClassId::new(3));
+    /// ```
+    pub fn class(&self) -> ClassId {
+        match &self.place {
+            Place::Own(slot) => slot.class,
+            Place::Sought(sought) => sought.class,
+        }
+    }
+}
+
+impl<K: Eq, C: Clock> Handle<K, C> {
+    /// [`LogThrottle::check`](crate::LogThrottle::check) without hash, lock and look-up; made on a full throttle, without the hash.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -40,11 +70,27 @@ impl<K, C: Clock> Handle<K, C> {
     /// ```
     #[must_use = "`Some` carries a count that was taken from the throttle"]
     #[inline(always)] // As a call, it takes half as long again.
-    pub fn check(&self) -> Option<Line> {
-        self.core.check(&self.slot, self.mark)
+    pub fn check(&self) -> Option<Line>
+    where
+        K: Clone,
+    {
+        match &self.place {
+            Place::Own(slot) => self.core.check(slot),
+            Place::Sought(sought) => self.check_by_key(sought),
+        }
     }
 
-    /// Lines held back and not reported, of this key and class only.
+    #[cold]
+    fn check_by_key(&self, sought: &Sought<K>) -> Option<Line>
+    where
+        K: Clone,
+    {
+        let now = self.core.at_most();
+        let decide = |slot: &Slot<K>| self.core.decide(now, slot, sought.mark);
+        sought.shards.at(&sought.asked(), K::clone, decide)
+    }
+
+    /// Lines held back and not reported, of this key and class; or of all that [share](Self::is_folded) its class's entry.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -56,30 +102,57 @@ impl<K, C: Clock> Handle<K, C> {
     /// assert_eq!((one.pending(), other.pending()), (3, 0));
     /// ```
     pub fn pending(&self) -> u64 {
-        self.slot.pending()
+        match &self.place {
+            Place::Own(slot) => slot.pending(),
+            Place::Sought(sought) => sought.counting().map_or(0, |slot| slot.pending()),
+        }
     }
 
-    /// The class.
-    ///
-    /// ```
-    /// # use keyed_log_throttle::{ClassId, LogThrottle};
-    /// let throttle = LogThrottle::<u64>::builder().build();
-    /// assert_eq!(throttle.handle(&7, 3).class(), ClassId::new(3));
-    /// ```
-    pub fn class(&self) -> ClassId {
-        self.slot.class
-    }
-
-    /// Whether this handle shares its class's overflow entry, because the throttle was full when it was made.
+    /// Whether the key shares its class's entry: the throttle was full when the handle was made, and the key has had no entry of its
+    /// own since.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
-    /// let throttle = LogThrottle::<u64>::builder().capacity(1).build();
+    /// let throttle = LogThrottle::<u64>::builder().capacity(2).build();
     /// let [first, second] = [1, 2].map(|key| throttle.handle(&key, 0));
     /// assert_eq!((first.is_folded(), second.is_folded()), (false, true));
     /// ```
     pub fn is_folded(&self) -> bool {
-        self.slot.sketch.is_some()
+        match &self.place {
+            Place::Own(_) => false,
+            Place::Sought(sought) => sought.counting().is_none_or(|slot| slot.sketch.is_some()),
+        }
+    }
+}
+
+// ===== impl Place =====
+
+impl<K> Place<K> {
+    pub(crate) fn sought<Q: ?Sized>(shards: &Arc<Shards<K>>, asked: &Asked<'_, Q>, key: K) -> Self {
+        Self::Sought(Arc::new(Sought {
+            shards: Arc::clone(shards),
+            key,
+            mark: asked.mark,
+            class: asked.class,
+            gate: asked.gate,
+        }))
+    }
+}
+
+// ===== impl Sought =====
+
+impl<K: Eq> Sought<K> {
+    fn asked(&self) -> Asked<'_, K> {
+        Asked {
+            key: &self.key,
+            mark: self.mark,
+            class: self.class,
+            gate: self.gate,
+        }
+    }
+
+    fn counting(&self) -> Option<Slot<K>> {
+        self.shards.counting(&self.asked())
     }
 }
 
@@ -87,13 +160,15 @@ impl<K, C: Clock> Clone for Handle<K, C> {
     fn clone(&self) -> Self {
         Self {
             core: Arc::clone(&self.core),
-            slot: self.slot.clone(),
-            mark: self.mark,
+            place: match &self.place {
+                Place::Own(slot) => Place::Own(slot.clone()),
+                Place::Sought(sought) => Place::Sought(Arc::clone(sought)),
+            },
         }
     }
 }
 
-impl<K, C: Clock> fmt::Debug for Handle<K, C> {
+impl<K: Eq, C: Clock> fmt::Debug for Handle<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
             .field("class", &self.class())

@@ -31,6 +31,7 @@ mod loom_tests;
 mod loom_three;
 #[cfg(feature = "tracing")]
 mod macros;
+mod overflow;
 mod shards;
 mod sketch;
 mod sweep;

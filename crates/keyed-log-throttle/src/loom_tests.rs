@@ -27,8 +27,8 @@ fn at_a_window_s_end() -> (Arc<TestCore>, Slot<()>) {
     let clock = FakeRelativeClock::default();
     let core = Arc::new(Core::new(W, &[], clock.clone(), None));
     let slot = new_slot();
-    assert!(core.check(&slot, Mark::of(0)).is_some());
-    assert!(core.check(&slot, Mark::of(0)).is_none());
+    assert!(core.check(&slot).is_some());
+    assert!(core.check(&slot).is_none());
     clock.advance(W);
     (core, slot)
 }
@@ -77,9 +77,9 @@ fn a_window_s_end_gives_one_line_and_conserves_the_count() {
         let (core, slot) = at_a_window_s_end();
         let other = {
             let (core, slot) = (Arc::clone(&core), slot.clone());
-            thread::spawn(move || core.check(&slot, Mark::of(0)))
+            thread::spawn(move || core.check(&slot))
         };
-        let mine = core.check(&slot, Mark::of(0));
+        let mine = core.check(&slot);
         let lines = [mine, other.join().unwrap()];
         assert_eq!(lines.iter().flatten().count(), 1);
         let told: u64 = lines.iter().flatten().map(|line| line.suppressed).sum();
@@ -100,7 +100,7 @@ fn a_summary_and_a_line_do_not_share_a_window() {
             let (core, slot) = (Arc::clone(&core), slot.clone());
             thread::spawn(move || core.summarise(&slot))
         };
-        let line = core.check(&slot, Mark::of(0));
+        let line = core.check(&slot);
         let summary = sweeper.join().unwrap();
         assert!(line.is_none() || summary.is_none());
         let told = line.map_or(0, |line| line.suppressed) + summary.map_or(0, |s| s.suppressed);
@@ -116,7 +116,7 @@ fn an_incident_that_ends_while_it_goes_on_is_counted_once() {
         let (core, slot) = at_a_window_s_end();
         let failing = {
             let (core, slot) = (Arc::clone(&core), slot.clone());
-            thread::spawn(move || core.check(&slot, Mark::of(0)).is_some())
+            thread::spawn(move || core.check(&slot).is_some())
         };
         let first = slot.close().map_or(0, |closed| closed.failures);
         failing.join().unwrap();

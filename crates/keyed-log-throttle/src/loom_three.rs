@@ -7,7 +7,7 @@
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::time::Duration;
 
 use governor::clock::FakeRelativeClock;
@@ -18,8 +18,9 @@ use crate::core::Sums;
 use crate::count::{Count, Owner};
 use crate::entry::{Mark, Slot};
 use crate::loom_tests::{TestCore, W, new_slot};
+use crate::shards::{Asked, Shards};
 use crate::thread::{ID, ONE_OF_MANY};
-use crate::{LogThrottle, Totals};
+use crate::{ClassId, LogThrottle, Totals};
 
 /// An entry, and the time as it is to threads that read it before and after the end of its window.
 struct World {
@@ -47,12 +48,12 @@ impl World {
     }
 
     fn early(&self) -> Option<u64> {
-        let line = self.before.check(&self.slot, Mark::of(0));
+        let line = self.before.check(&self.slot);
         line.map(|line| line.suppressed)
     }
 
     fn late(&self) -> Option<u64> {
-        let line = self.after.check(&self.slot, Mark::of(0));
+        let line = self.after.check(&self.slot);
         line.map(|line| line.suppressed)
     }
 
@@ -149,12 +150,21 @@ fn throttle() -> Arc<Throttle> {
         .clock(FakeRelativeClock::default())
         .hasher(BuildHasherDefault::default())
         .window(W)
-        .capacity(1);
+        .capacity(2); // One, and a place for what has no room.
     Arc::new(builder.build())
 }
 
 fn check(throttle: &Throttle) -> bool {
     throttle.check(KEY, 0).is_some()
+}
+
+fn asked(key: &u8) -> Asked<'_, u8> {
+    Asked {
+        key,
+        mark: Mark::of(0),
+        class: ClassId::new(0),
+        gate: 0,
+    }
 }
 
 /// `act` reads the other copy of the table.
@@ -245,10 +255,8 @@ fn loom_a_handle_a_check_by_key_and_an_eviction_lose_nothing() {
 #[test]
 fn loom_three_that_bring_a_new_key_find_one_entry() {
     loom::model(|| {
-        let shards = Arc::new(crate::shards::Shards::<u8>::new(1));
-        let bring = |shards: &crate::shards::Shards<u8>| {
-            shards.get_or_insert(Mark::of(0), KEY, crate::ClassId::new(0), 0, |key| *key)
-        };
+        let shards = Arc::new(Shards::<u8>::new(2, 0));
+        let bring = |shards: &Shards<u8>| shards.at(&asked(KEY), |key| *key, Slot::clone);
         let others = [
             beside(&shards, bring),
             beside(&shards, move |shards| by_the_other_copy(|| bring(shards))),
@@ -258,6 +266,42 @@ fn loom_three_that_bring_a_new_key_find_one_entry() {
         assert!(others.iter().all(|other| *other == mine));
         assert_eq!(shards.len(), 1);
     });
+}
+
+/// A key without room, while room comes: whoever asks, and whether it shares or has an entry of its own by then, it has one line.
+#[test]
+fn loom_a_key_that_gets_room_meanwhile_has_one_line() {
+    loom::model(|| {
+        let shards = without_room();
+        let other = beside(&shards, |shards| by_the_other_copy(|| has_line(shards)));
+        assert_eq!(shards.remove_key(Mark::of(0), &1).gone.len(), 1);
+        assert!(has_line(&shards) != other.join().unwrap());
+    });
+}
+
+/// The same where others share an entry already, whose window is over.
+#[test]
+fn loom_a_key_that_leaves_a_shared_entry_has_one_line() {
+    loom::model(|| {
+        let shards = without_room();
+        shards.at(&asked(&2), |key| *key, |_| ());
+        let other = beside(&shards, |shards| by_the_other_copy(|| has_line(shards)));
+        assert_eq!(shards.remove_key(Mark::of(0), &1).gone.len(), 1);
+        assert!(has_line(&shards) != other.join().unwrap());
+    });
+}
+
+/// But for one other key, which has the place.
+fn without_room() -> Arc<Shards<u8>> {
+    let shards = Arc::new(Shards::new(2, 0));
+    shards.at(&asked(&1), |key| *key, |_| ());
+    shards
+}
+
+/// A check, less all that is tried elsewhere.
+fn has_line(shards: &Shards<u8>) -> bool {
+    let permit = |slot: &Slot<u8>| slot.tat.compare_exchange(0, 1, AcqRel, Acquire).is_ok();
+    shards.at(&asked(KEY), |key| *key, permit)
 }
 
 /// All the way, by key. 41 000 interleavings; of three threads they are too many: of the first checks of one entry alone, fifteen

@@ -1,11 +1,11 @@
-//! Where entries live: a few hash tables, each behind its own locks.
+//! Where entries live: a few hash tables, each behind its own locks, and the entries that keys without room share.
 
 use hashbrown::Equivalent;
 
 use crate::ClassId;
 use crate::copies::{Copies, is_held};
 use crate::entry::{Entry, GateIndex, Mark, Slot};
-use crate::sketch::Sketch;
+use crate::overflow::Overflow;
 use crate::sync::{Arc, AtomicUsize, Ordering::*, RwLock, read, write};
 
 /// Enough that two threads seldom meet; a power of two. One is enough for loom, which would try the order of all their locks.
@@ -15,15 +15,17 @@ const SHARDS: usize = if cfg!(all(test, throttle_loom)) {
     16
 };
 
-/// All entries of a throttle, and one overflow entry per class that needed it.
+/// All entries of a throttle.
 ///
 /// The classes of one key share the key's mark, so all of them are found by one probe.
-/// Invariant: `len` is at least the number of entries in the tables, and never above `capacity`.
+/// Invariant: `own` is at least the number of entries in the tables, and never above `own_max`.
 pub(crate) struct Shards<K> {
     tables: [Copies<K>; SHARDS],
-    /// Sorted by class.
-    overflow: RwLock<Vec<Slot<K>>>,
-    len: AtomicUsize,
+    /// Locked before a table, and for as long as a key without an entry is counted or is given one. So what a key shares and what it
+    /// has of its own follow each other.
+    overflow: RwLock<Overflow<K>>,
+    own: AtomicUsize,
+    own_max: usize,
     capacity: usize,
 }
 
@@ -35,20 +37,41 @@ pub(crate) struct Removed<K> {
     pub(crate) kept: Vec<Slot<K>>,
 }
 
+/// A key as it was asked for, and what an entry of it would have beside.
+pub(crate) struct Asked<'a, Q: ?Sized> {
+    pub(crate) key: &'a Q,
+    pub(crate) mark: Mark,
+    pub(crate) class: ClassId,
+    pub(crate) gate: GateIndex,
+}
+
+// ===== impl Asked =====
+
+impl<Q: ?Sized> Asked<'_, Q> {
+    /// Clones the key, so it wants no lock held: that may panic.
+    fn entry<K>(&self, own: impl FnOnce(&Q) -> K) -> Entry<K> {
+        Entry::new(own(self.key), self.mark, self.class, self.gate)
+    }
+}
+
 // ===== impl Shards =====
 
 impl<K> Shards<K> {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// Room for `capacity` entries, and for one at least.
+    pub(crate) fn new(capacity: usize, longest: GateIndex) -> Self {
+        let capacity = capacity.max(1);
+        let overflow = Overflow::new(capacity, longest);
         Self {
             tables: std::array::from_fn(|_| Copies::new()),
-            overflow: RwLock::new(Vec::new()),
-            len: AtomicUsize::new(0),
+            own: AtomicUsize::new(0),
+            own_max: capacity - overflow.places(),
             capacity,
+            overflow: RwLock::new(overflow),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Acquire)
+        self.own.load(Acquire) + read(&self.overflow).entries().len()
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -73,41 +96,112 @@ impl<K> Shards<K> {
             .map(f)
     }
 
-    /// The entry of (key, class), made if there is room; else the class's overflow entry.
-    pub(crate) fn get_or_insert<Q>(
+    /// Runs `f` on the entry of (key, class), which is made if there is room, or else on the one that its class shares.
+    ///
+    /// On a shared one under a lock, so that a key cannot have a line of its own beside one by the entry that it just left.
+    pub(crate) fn at<Q, T>(
         &self,
-        mark: Mark,
-        key: &Q,
-        class: ClassId,
-        gate: GateIndex,
+        asked: &Asked<'_, Q>,
         own: impl FnOnce(&Q) -> K,
-    ) -> Slot<K>
+        f: impl FnOnce(&Slot<K>) -> T,
+    ) -> T
     where
         Q: ?Sized + Equivalent<K>,
     {
-        if let Some(slot) = self.with(mark, key, class, Slot::clone) {
-            return slot;
+        if let Some(slot) = self.find(asked) {
+            return f(&slot);
         }
-        if self.len() >= self.capacity {
-            return self.overflow_slot(mark, key, class, gate, own);
+        if self.is_full() {
+            let overflow = read(&self.overflow);
+            if let Some(slot) = self.find(asked) {
+                drop(overflow);
+                return f(&slot);
+            }
+            if let Some(shared) = overflow.of(asked.class) {
+                return f(shared);
+            }
         }
-        // The key is cloned before the lock is taken and before room is reserved: both are safe if it panics.
-        let made = Entry::new(own(key), mark, class, gate);
+        let made = asked.entry(own);
+        let mut overflow = write(&self.overflow);
+        match self.insert(asked, made, &overflow) {
+            Ok(slot) => {
+                drop(overflow);
+                f(&slot)
+            }
+            Err(made) => f(&overflow.of_or(made)),
+        }
+    }
+
+    /// The entry of (key, class) alone, made if there is room; else the key.
+    pub(crate) fn own<Q>(
+        &self,
+        asked: &Asked<'_, Q>,
+        own: impl FnOnce(&Q) -> K,
+    ) -> Result<Slot<K>, K>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        if let Some(slot) = self.find(asked) {
+            return Ok(slot);
+        }
+        let made = asked.entry(own);
+        let overflow = write(&self.overflow);
+        self.insert(asked, made, &overflow).map_err(|made| made.key)
+    }
+
+    /// The entry that counts for (key, class): its own, or else the one that its class shares.
+    pub(crate) fn counting<Q>(&self, asked: &Asked<'_, Q>) -> Option<Slot<K>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let overflow = read(&self.overflow);
+        self.find(asked)
+            .or_else(|| overflow.of(asked.class).cloned())
+    }
+
+    fn find<Q>(&self, asked: &Asked<'_, Q>) -> Option<Slot<K>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        self.with(asked.mark, asked.key, asked.class, Slot::clone)
+    }
+
+    /// Puts `made` into its table, unless it is there already or there is no room. Its first line comes when the next one of the
+    /// shared entry would: the last one may have been this key's.
+    fn insert<Q>(
+        &self,
+        asked: &Asked<'_, Q>,
+        made: Entry<K>,
+        overflow: &Overflow<K>,
+    ) -> Result<Slot<K>, Entry<K>>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let Asked {
+            mark, key, class, ..
+        } = *asked;
         let mut both = self.shard(mark).write();
-        if let Some(slot) = both
+        let known = both
             .table()
-            .find(mark.spread(), |slot| is(slot, key, class))
-        {
-            return slot.clone();
+            .find(mark.spread(), |slot| is(slot, key, class));
+        if let Some(slot) = known {
+            return Ok(slot.clone());
         }
-        let room = |len| (len < self.capacity).then_some(len + 1);
-        if self.len.fetch_update(AcqRel, Acquire, room).is_err() {
-            drop(both);
-            return self.overflow_of(made);
+        if self.is_full() {
+            return Err(made);
+        }
+        // Nobody else adds to it meanwhile: that needs the lock of `overflow`.
+        self.own.fetch_add(1, AcqRel);
+        if let Some(shared) = overflow.of(class) {
+            made.follow(shared);
         }
         let made = Slot(Arc::new(made));
         both.insert(&made);
-        made
+        Ok(made)
+    }
+
+    fn is_full(&self) -> bool {
+        self.own.load(Acquire) >= self.own_max
     }
 
     /// All classes of a key.
@@ -144,7 +238,7 @@ impl<K> Shards<K> {
             part.push(slot.clone());
         }
         removed.gone.iter().for_each(|slot| both.remove(slot));
-        self.len.fetch_sub(removed.gone.len(), AcqRel);
+        self.own.fetch_sub(removed.gone.len(), AcqRel);
         removed
     }
 
@@ -156,13 +250,13 @@ impl<K> Shards<K> {
             let idle = |slot: &&Slot<K>| !is_held(&both, slot) && unwanted(slot);
             let idle: Vec<_> = both.table().iter().filter(idle).cloned().collect();
             idle.iter().for_each(|slot| both.remove(slot));
-            self.len.fetch_sub(idle.len(), AcqRel);
+            self.own.fetch_sub(idle.len(), AcqRel);
             gone.extend(idle);
         }
         gone
     }
 
-    /// Every entry that `wanted` picks, overflow entries included.
+    /// Every entry that `wanted` picks, shared ones included.
     pub(crate) fn collect(&self, mut wanted: impl FnMut(&Slot<K>) -> bool) -> Vec<Slot<K>> {
         let mut picked = Vec::new();
         self.each(|slot| {
@@ -173,17 +267,17 @@ impl<K> Shards<K> {
         picked
     }
 
-    /// Runs `f` on every entry, overflow entries included, under the locks: `f` is ours, never the user's.
+    /// Runs `f` on every entry, shared ones included, under the locks: `f` is ours, never the user's.
     pub(crate) fn each(&self, mut f: impl FnMut(&Slot<K>)) {
         for shard in self.filled() {
             shard.read().iter().for_each(&mut f);
         }
-        read(&self.overflow).iter().for_each(&mut f);
+        read(&self.overflow).entries().iter().for_each(&mut f);
     }
 
     /// The tables that may hold entries: of an empty throttle no lock is taken. An entry is counted before it is put in.
     fn filled(&self) -> &[Copies<K>] {
-        match self.len() {
+        match self.own.load(Acquire) {
             0 => &[],
             _ => &self.tables,
         }
@@ -192,39 +286,6 @@ impl<K> Shards<K> {
     fn shard(&self, mark: Mark) -> &Copies<K> {
         // The table itself uses the lowest bits and the top seven.
         &self.tables[(mark.spread() >> 32) as usize % SHARDS]
-    }
-
-    fn overflow_slot<Q>(
-        &self,
-        mark: Mark,
-        key: &Q,
-        class: ClassId,
-        gate: GateIndex,
-        own: impl FnOnce(&Q) -> K,
-    ) -> Slot<K>
-    where
-        Q: ?Sized,
-    {
-        let found = |slots: &[Slot<K>]| {
-            let at = slots.binary_search_by_key(&class, |slot| slot.class).ok()?;
-            slots.get(at).cloned()
-        };
-        let known = found(&read(&self.overflow));
-        known.unwrap_or_else(|| self.overflow_of(Entry::new(own(key), mark, class, gate)))
-    }
-
-    /// The overflow entry of `made`'s class; `made` becomes it when there is none.
-    fn overflow_of(&self, mut made: Entry<K>) -> Slot<K> {
-        let mut slots = write(&self.overflow);
-        match slots.binary_search_by_key(&made.class, |slot| slot.class) {
-            Ok(at) => slots[at].clone(),
-            Err(at) => {
-                made.sketch = Some(Box::new(Sketch::new()));
-                let made = Slot(Arc::new(made));
-                slots.insert(at, made.clone());
-                made
-            }
-        }
     }
 }
 

@@ -12,8 +12,9 @@ use hashbrown::Equivalent;
 
 use crate::core::Core;
 use crate::entry::{Mark, Slot};
+use crate::handle::Place;
 use crate::host::Coarse;
-use crate::shards::Shards;
+use crate::shards::{Asked, Shards};
 use crate::{Builder, ClassId, Handle, HostClock, Line, Totals};
 
 /// Decides which lines may be written, and counts the others.
@@ -22,7 +23,7 @@ use crate::{Builder, ClassId, Handle, HostClock, Line, Totals};
 /// example and the guarantees.
 pub struct LogThrottle<K, C: Clock = HostClock, S = RandomState> {
     pub(crate) core: Arc<Core<K, C>>,
-    pub(crate) shards: Shards<K>,
+    pub(crate) shards: Arc<Shards<K>>,
     pub(crate) remember: Duration,
     hasher: S,
 }
@@ -68,10 +69,10 @@ impl<K, C: Clock + Clone, S> LogThrottle<K, C, S> {
         coarse: Option<Coarse>,
         hasher: S,
     ) -> Self {
-        let core = Arc::new(Core::new(window, class_windows, clock, coarse));
+        let core = Core::new(window, class_windows, clock, coarse);
         Self {
-            core,
-            shards: Shards::new(capacity),
+            shards: Arc::new(Shards::new(capacity, core.longest())),
+            core: Arc::new(core),
             remember,
             hasher,
         }
@@ -85,7 +86,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     /// brings the number held back between them. The count leaves the throttle with the [`Line`]: write it.
     ///
     /// A known key costs one hash and one look-up under a shared lock, and allocates nothing. A new key is cloned; when
-    /// the throttle is full it shares its class's overflow entry instead. No lock is held when this returns.
+    /// the throttle is full it shares an entry of its class instead. No lock is held when this returns.
     ///
     /// # Examples
     ///
@@ -133,8 +134,8 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
 
     /// A handle for `key` and `class`: its [`check`](Handle::check) needs no look-up.
     ///
-    /// The entry stays while the handle lives. Made on a full throttle, the handle belongs to the class's overflow entry
-    /// for good.
+    /// The entry stays while the handle lives. Made on a full throttle, the handle asks by key until it dies: it shares its class's
+    /// entry while there is no room, and has one of its own afterwards.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -149,17 +150,17 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
-        let (class, mark) = (class.into(), self.mark(key));
-        let gate = self.core.gate_index(class);
-        let slot = self
-            .shards
-            .get_or_insert(mark, key, class, gate, Q::to_owned);
-        Handle::new(Arc::clone(&self.core), slot, mark)
+        let asked = self.asked(key, self.mark(key), class.into());
+        let place = match self.shards.own(&asked, Q::to_owned) {
+            Ok(slot) => Place::Own(slot),
+            Err(key) => Place::sought(&self.shards, &asked, key),
+        };
+        Handle::new(Arc::clone(&self.core), place)
     }
 
     /// Lines of `key`, in all classes, that were held back and not reported; for a status page.
     ///
-    /// Nothing is taken. A key that shares an overflow entry has 0 here.
+    /// Nothing is taken. A key that shares its class's entry has 0 here.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -199,10 +200,19 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Equivalent<K>,
     {
-        let gate = self.core.gate_index(class);
-        // Our reference keeps a concurrent sweep from evicting the entry before it is counted into.
-        let slot = self.shards.get_or_insert(mark, key, class, gate, own);
-        self.core.decide(now, &slot, mark)
+        let asked = self.asked(key, mark, class);
+        // A reference to the entry keeps a concurrent sweep from evicting it before it is counted into.
+        let decide = |slot: &Slot<K>| self.core.decide(now, slot, mark);
+        self.shards.at(&asked, own, decide)
+    }
+
+    fn asked<'a, Q: ?Sized>(&self, key: &'a Q, mark: Mark, class: ClassId) -> Asked<'a, Q> {
+        Asked {
+            key,
+            mark,
+            class,
+            gate: self.core.gate_index(class),
+        }
     }
 }
 
@@ -240,7 +250,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
         }
     }
 
-    /// (key, class) entries held now; never above [`capacity`](Self::capacity). Overflow entries are not among them.
+    /// Entries held now, one for each (key, class) and those that keys without room share; never above [`capacity`](Self::capacity).
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;

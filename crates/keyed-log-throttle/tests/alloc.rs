@@ -38,9 +38,9 @@ fn a_line_held_back_by_key_or_handle_allocates_nothing() {
 }
 
 #[test]
-fn a_key_that_folds_allocates_nothing_once_its_class_has_an_overflow_entry() {
+fn a_key_that_folds_allocates_nothing_once_there_is_an_entry_to_share() {
     let (builder, _) = support::builder();
-    let throttle = builder.capacity(1).build();
+    let throttle = builder.capacity(2).build();
     let _ = (throttle.check("alpha", 1), throttle.check("alpha", 2));
     assert_eq!(
         allocations(|| assert!(throttle.check("beta", 2).is_none())),

@@ -3,12 +3,20 @@
 
 mod support;
 
-use support::{T, W, fail, sweep};
+use keyed_log_throttle::Handle;
+use keyed_log_throttle::governor::clock::FakeRelativeClock;
+use support::{T, Throttle, W, fail, sweep};
+
+/// With room for one key, beside the one place that all others share.
+fn of_one_key() -> (Throttle, FakeRelativeClock) {
+    let (builder, clock) = support::builder();
+    (builder.capacity(2).build(), clock)
+}
 
 #[test]
 fn ten_thousand_keys_stay_below_the_bound_and_every_failure_is_counted() {
     let (builder, clock) = support::builder();
-    let throttle = builder.capacity(1_000).build();
+    let throttle = builder.capacity(1_064).build();
     let mut lines = 0;
     for board in 0..10_000 {
         lines += fail(&throttle, &format!("board-{board}"), 1, 1);
@@ -33,8 +41,8 @@ fn ten_thousand_keys_stay_below_the_bound_and_every_failure_is_counted() {
     );
     assert_eq!(
         (throttle.len(), throttle.totals().evicted),
-        (0, 1_000),
-        "a full throttle forgets"
+        (1, 1_000),
+        "a full throttle forgets, but for what was shared"
     );
     assert!(throttle.totals().is_conserved());
 }
@@ -54,15 +62,15 @@ fn removed_keys_leave_nothing_behind() {
 #[test]
 fn a_key_without_room_shares_its_class_s_line() {
     let (builder, clock) = support::builder();
-    let throttle = builder.capacity(1).build();
+    let throttle = builder.capacity(24).build();
+    let own = (0..21).map(|key| fail(&throttle, &format!("board-{key}"), 1, 1));
     assert_eq!(
-        throttle.check("alpha", 1).map(|line| line.folded_keys),
-        Some(0)
+        own.sum::<usize>(),
+        21,
+        "three places are for what is shared"
     );
-    assert_eq!(
-        throttle.check("beta", 1).map(|line| line.folded_keys),
-        Some(1)
-    );
+    let first = throttle.check("beta", 1);
+    assert_eq!(first.map(|line| line.folded_keys), Some(1));
     assert_eq!(
         fail(&throttle, "gamma", 1, 2) + fail(&throttle, "delta", 1, 1),
         0
@@ -72,7 +80,7 @@ fn a_key_without_room_shares_its_class_s_line() {
         1,
         "a new class is heard even now"
     );
-    assert_eq!((throttle.len(), throttle.pending("gamma")), (1, 0));
+    assert_eq!((throttle.len(), throttle.pending("gamma")), (23, 0));
     clock.advance(W);
     let line = throttle.check("beta", 1).expect("the window is over");
     assert_eq!((line.suppressed, line.folded_keys), (3, 3));
@@ -81,8 +89,7 @@ fn a_key_without_room_shares_its_class_s_line() {
 
 #[test]
 fn a_full_throttle_still_knows_its_own_keys() {
-    let (builder, clock) = support::builder();
-    let throttle = builder.capacity(1).build();
+    let (throttle, clock) = of_one_key();
     fail(&throttle, "alpha", 1, 5);
     fail(&throttle, "beta", 1, 5);
     clock.advance(W);
@@ -95,46 +102,88 @@ fn a_full_throttle_still_knows_its_own_keys() {
 }
 
 #[test]
-fn room_that_is_made_is_used() {
-    let (builder, _) = support::builder();
-    let throttle = builder.capacity(1).build();
+fn a_key_that_gets_room_waits_for_the_window_of_the_entry_it_shared() {
+    let (throttle, clock) = of_one_key();
     fail(&throttle, "alpha", 1, 2);
     assert_eq!(fail(&throttle, "beta", 1, 2), 1);
     drop(throttle.forget("alpha"));
-    // The line before was its class's, and may have been of any key: in this window it is the first of its own.
-    assert_eq!(fail(&throttle, "beta", 1, 2), 1);
-    assert_eq!((throttle.len(), throttle.pending("beta")), (1, 1));
+    clock.advance(W / 2);
+    assert_eq!(fail(&throttle, "beta", 1, 2), 0, "it has had its line");
+    assert_eq!(throttle.pending("beta"), 2, "and an entry of its own now");
+    clock.advance(W / 2);
+    let line = throttle.check("beta", 1).expect("the window is over");
+    assert_eq!(line.to_string(), "(+2 in 60s)");
+    assert!(throttle.totals().is_conserved());
 }
 
 #[test]
-fn beyond_the_capacity_there_is_one_entry_for_each_class() {
-    let (builder, _) = support::builder();
-    let throttle = builder.capacity(1).build();
-    for key in 0..100 {
-        for class in 1..=3 {
-            fail(&throttle, &format!("board-{key}"), class, 2);
-        }
-    }
-    // The first key's own entry, and an entry for whatever each class had no room for.
-    let mut held_back = Vec::new();
-    throttle.drain(|_, class, pending| held_back.push((class.get(), pending.suppressed)));
-    held_back.sort_unstable();
-    assert_eq!(held_back, [(1, 1), (1, 197), (2, 199), (3, 199)]);
-}
-
-#[test]
-fn a_capacity_of_zero_throttles_by_class() {
-    let (builder, _) = support::builder();
-    let throttle = builder.capacity(0).build();
-    let lines: usize = ["alpha", "beta"]
-        .map(|key| fail(&throttle, key, 1, 3))
-        .iter()
-        .sum();
-    assert_eq!((lines, throttle.len()), (1, 0));
+fn a_handle_made_without_room_has_an_entry_of_its_own_when_there_is_room() {
+    let (throttle, clock) = of_one_key();
+    let (own, folded) = (throttle.handle("alpha", 1), throttle.handle("beta", 1));
+    assert_eq!((own.is_folded(), folded.is_folded()), (false, true));
+    assert!(own.check().is_some() && folded.check().is_some());
     assert_eq!(
-        throttle.drain(|_, _, pending| assert_eq!(pending.suppressed, 5)),
-        1
+        fail(&throttle, "gamma", 1, 1),
+        0,
+        "the shared entry is one for all"
     );
+    let state = |of: &Handle<_, _>| (of.pending(), of.class().get(), of.is_folded());
+    assert_eq!((state(&own), state(&folded)), ((0, 1, false), (1, 1, true)));
+
+    drop(own);
+    drop(throttle.forget("alpha"));
+    let again = folded.clone();
+    assert!(folded.check().is_none() && again.check().is_none());
+    assert_eq!(
+        throttle.check("beta", 1),
+        None,
+        "by key it is the same entry"
+    );
+    assert_eq!(
+        (state(&folded), throttle.pending("beta")),
+        ((3, 1, false), 3)
+    );
+    clock.advance(W);
+    assert_eq!(folded.check().map(|line| line.suppressed), Some(3));
+    assert_eq!(throttle.check("beta", 1), None, "and the same window");
+    assert!(throttle.totals().is_conserved());
+}
+
+#[test]
+fn what_is_shared_is_within_the_capacity_too() {
+    for capacity in [0, 1, 2, 7, 8, 16, 64, 600] {
+        let (builder, _) = support::builder();
+        let throttle = builder.capacity(capacity).build();
+        assert_eq!(throttle.capacity(), capacity.max(1));
+        for key in 0..capacity.max(10) {
+            for class in 0..70 {
+                fail(&throttle, &format!("board-{key}"), class, 2);
+                assert!(throttle.len() <= throttle.capacity());
+            }
+        }
+        assert_eq!(throttle.len(), throttle.capacity(), "all of it is used");
+        let mut entries = 0;
+        throttle.drain(|_, _, _| entries += 1);
+        assert_eq!(entries, throttle.len());
+        assert!(throttle.totals().is_conserved());
+    }
+}
+
+#[test]
+fn classes_without_a_place_share_the_last_one_and_its_window_is_the_longest() {
+    let (builder, clock) = support::builder();
+    let throttle = builder.capacity(1).class_window(2, 3 * W).build();
+    assert_eq!(fail(&throttle, "alpha", 1, 2), 1);
+    assert_eq!(
+        fail(&throttle, "beta", 2, 1) + fail(&throttle, "beta", 3, 1),
+        0
+    );
+    clock.advance(2 * W);
+    assert_eq!(fail(&throttle, "alpha", 1, 1), 0);
+    clock.advance(W);
+    let line = throttle.check("beta", 2).expect("no window is longer");
+    assert_eq!((line.suppressed, line.folded_keys), (4, 2));
+    assert!(throttle.totals().is_conserved());
 }
 
 #[test]
@@ -192,24 +241,6 @@ fn a_handle_to_a_forgotten_key_still_counts_into_the_throttle() {
     assert!(throttle.totals().is_conserved());
     clock.advance(W + T);
     assert_eq!(sweep(&throttle), [("alpha".into(), 1, 1)]);
-}
-
-#[test]
-fn a_handle_made_without_room_folds_and_says_so() {
-    let (builder, _) = support::builder();
-    let throttle = builder.capacity(1).build();
-    let (own, folded) = (throttle.handle("alpha", 1), throttle.handle("beta", 1));
-    assert_eq!((own.is_folded(), folded.is_folded()), (false, true));
-    assert!(own.check().is_some() && folded.check().is_some());
-    assert_eq!(
-        fail(&throttle, "gamma", 1, 1),
-        0,
-        "the overflow entry is one for all"
-    );
-    assert_eq!(
-        (own.pending(), folded.pending(), folded.class().get()),
-        (0, 1, 1)
-    );
 }
 
 #[cfg(feature = "serde")]

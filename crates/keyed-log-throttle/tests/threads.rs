@@ -156,8 +156,9 @@ fn eight_threads_that_bring_new_keys_at_once_stay_within_the_bound() {
                 });
             }
         });
-        assert_eq!(throttle.len(), 20, "round {round}");
-        assert_eq!(throttle.totals().folded, THREADS * 8 - 20);
+        // Two of the twenty are for what is shared, and there is one class.
+        assert_eq!(throttle.len(), 19, "round {round}");
+        assert_eq!(throttle.totals().folded, THREADS * 8 - 18);
         assert!(throttle.totals().is_conserved());
     }
 }

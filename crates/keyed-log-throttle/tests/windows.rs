@@ -100,7 +100,7 @@ fn a_class_may_have_a_window_of_its_own() {
 #[test]
 fn every_class_may_have_a_window_of_its_own() {
     let (builder, clock) = support::builder();
-    let own = |builder: keyed_log_throttle::Builder<_, _>, class| {
+    let own = |builder: keyed_log_throttle::Builder<_, _, _>, class| {
         builder.class_window(class, W * (1 + u32::from(class > 65_533)))
     };
     let throttle = (0..=u16::MAX).fold(builder, own).window(7 * W).build();

@@ -68,10 +68,7 @@ impl Handles {
             Some(line) if line.class() == cause => line.check(),
             _ => {
                 let line = throttle.handle(self.quarantine.key(), cause);
-                let told = line.check();
-                // One that shares its place with others may find one of its own the next time.
-                self.line = Some(line).filter(|line| !line.is_folded());
-                told
+                self.line.insert(line).check()
             }
         }
     }
@@ -100,15 +97,13 @@ mod tests {
         }
     }
 
-    fn resilience(keys_max: usize) -> Resilience {
-        let mut config = Config::default();
-        config.throttle.keys_max = keys_max.try_into().expect("not zero");
-        Resilience::new(&config, &Clock::system())
+    fn resilience() -> Resilience {
+        Resilience::new(&Config::default(), &Clock::system())
     }
 
     #[test]
     fn a_repair_is_made_once_for_each_file_and_thing_whether_its_handle_was_kept() {
-        let policies = resilience(1);
+        let policies = resilience();
         let gate = &policies.gate;
         let mut handles = policies.handles(&Slug::default());
         let mut is_granted = |key: &RepairKey| {
@@ -125,23 +120,21 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_found_no_place_of_its_own_asks_for_one_again() {
-        let policies = resilience(1);
+    fn a_line_is_asked_of_its_own_cause_s_handle() {
+        let policies = resilience();
         let throttle = &policies.throttle;
         let mut handles = policies.handles(&Slug::default());
-        let [first, second] = [1, 2].map(ClassId::new);
-        assert!(handles.check(throttle, first).is_some());
-        assert!(handles.line.is_some());
-        assert!(handles.check(throttle, first).is_none());
-        assert!(handles.check(throttle, second).is_some());
-        assert!(handles.line.is_none());
-        assert!(handles.check(throttle, first).is_none());
-        assert!(handles.line.is_some());
+        let mut is_told = |cause| handles.check(throttle, ClassId::new(cause)).is_some();
+        assert_eq!(
+            [1, 1, 2, 1, 2].map(&mut is_told),
+            [true, false, true, false, false]
+        );
+        assert_eq!(handles.line.map(|line| line.class()), Some(ClassId::new(2)));
     }
 
     #[test]
     fn of_a_board_that_is_held_no_line_is_kept() {
-        let policies = resilience(1);
+        let policies = resilience();
         let board = Root::at("/nowhere").board(&Slug::default());
         let mut handles = policies.handles(board.slug());
         let error = Error::new(ErrorKind::Busy, "try");

@@ -7,21 +7,28 @@ pub(crate) mod capture;
 #[cfg(feature = "layer")]
 pub(crate) mod layered;
 
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use keyed_log_throttle::governor::clock::FakeRelativeClock;
 use keyed_log_throttle::{Builder, LogThrottle};
 
-pub(crate) type Throttle = LogThrottle<String, FakeRelativeClock>;
+/// The same in every run, and so is the estimate of how many keys shared an entry.
+pub(crate) type Hasher = BuildHasherDefault<DefaultHasher>;
+pub(crate) type Throttle = LogThrottle<String, FakeRelativeClock, Hasher>;
 
 /// W of the cases.
 pub(crate) const W: Duration = Duration::from_secs(60);
 /// T of the cases: one tick.
 pub(crate) const T: Duration = Duration::from_secs(5);
 
-pub(crate) fn builder() -> (Builder<String, FakeRelativeClock>, FakeRelativeClock) {
+pub(crate) fn builder() -> (
+    Builder<String, FakeRelativeClock, Hasher>,
+    FakeRelativeClock,
+) {
     let clock = FakeRelativeClock::default();
-    (LogThrottle::builder().window(W).clock(clock.clone()), clock)
+    let builder = LogThrottle::builder().window(W).clock(clock.clone());
+    (builder.hasher(Hasher::default()), clock)
 }
 
 pub(crate) fn throttle() -> (Throttle, FakeRelativeClock) {

@@ -1,4 +1,4 @@
-//! What the table and the handles share: the windows, the clock and the sums. The decision itself is here.
+//! What the table's entries and the handles' are decided by: the windows, the clock and the sums. The decision itself is here.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::time::Duration;
@@ -244,11 +244,11 @@ mod tests {
     #[test]
     fn only_the_default_clock_has_a_cheap_look() {
         let default = LogThrottle::<u8>::new(W);
-        assert!(default.core.coarse.is_some());
+        assert!(default.inner.core.coarse.is_some());
         let hasher = DefaultHashBuilder::default();
         let hashed = LogThrottle::<u8>::builder().hasher(hasher).build();
-        assert!(hashed.core.coarse.is_some());
+        assert!(hashed.inner.core.coarse.is_some());
         let given = LogThrottle::<u8>::builder().clock(HostClock::default());
-        assert!(given.build().core.coarse.is_none());
+        assert!(given.build().inner.core.coarse.is_none());
     }
 }

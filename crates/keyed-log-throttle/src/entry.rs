@@ -23,8 +23,6 @@ pub(crate) struct Entry<K> {
     pub(crate) gate: GateIndex,
     /// governor's cell: the theoretical arrival time in nanoseconds; 0 before the first line.
     pub(crate) tat: AtomicU64,
-    /// Only on entries that keys share.
-    pub(crate) sketch: Option<Box<Sketch>>,
     pub(crate) incident: Incident,
     owner: Owner,
     /// Of the incident.
@@ -35,6 +33,8 @@ pub(crate) struct Entry<K> {
     reported: AtomicU64,
     /// When this entry last had a line or a summary, in nanoseconds since the throttle was made.
     told_at: AtomicU64,
+    /// Only on entries that keys share.
+    pub(crate) sketch: Option<Box<Sketch>>,
 }
 
 /// 0 is the window of all classes without one of their own, n + 1 the n-th of the others.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use governor::clock::Clock;
 
-use crate::core::Core;
 use crate::entry::{GateIndex, Mark, Slot};
-use crate::shards::{Asked, Shards};
+use crate::shards::Asked;
+use crate::throttle::Inner;
 use crate::{ClassId, HostClock, Line};
 
 /// One (key, class) of a throttle, held by the caller; from [`LogThrottle::handle`](crate::LogThrottle::handle).
@@ -16,7 +16,7 @@ use crate::{ClassId, HostClock, Line};
 /// [`forget`](crate::LogThrottle::forget) hands out its count but leaves it in place, so whatever the handle counts later is
 /// still found. It keeps working when the throttle is gone, but then nobody hands out what is pending.
 pub struct Handle<K, C: Clock = HostClock> {
-    core: Arc<Core<K, C>>,
+    inner: Arc<Inner<K, C>>,
     place: Place<K>,
 }
 
@@ -28,7 +28,6 @@ pub(crate) enum Place<K> {
 
 /// What a key is looked up by.
 pub(crate) struct Sought<K> {
-    shards: Arc<Shards<K>>,
     key: K,
     mark: Mark,
     class: ClassId,
@@ -38,8 +37,8 @@ pub(crate) struct Sought<K> {
 // ===== impl Handle =====
 
 impl<K, C: Clock> Handle<K, C> {
-    pub(crate) fn new(core: Arc<Core<K, C>>, place: Place<K>) -> Self {
-        Self { core, place }
+    pub(crate) fn new(inner: Arc<Inner<K, C>>, place: Place<K>) -> Self {
+        Self { inner, place }
     }
 
     /// The class.
@@ -75,7 +74,7 @@ impl<K: Eq, C: Clock> Handle<K, C> {
         K: Clone,
     {
         match &self.place {
-            Place::Own(slot) => self.core.check(slot),
+            Place::Own(slot) => self.inner.core.check(slot),
             Place::Sought(sought) => self.check_by_key(sought),
         }
     }
@@ -85,9 +84,10 @@ impl<K: Eq, C: Clock> Handle<K, C> {
     where
         K: Clone,
     {
-        let now = self.core.at_most();
-        let decide = |slot: &Slot<K>| self.core.decide(now, slot, sought.mark);
-        sought.shards.at(&sought.asked(), K::clone, decide)
+        let Inner { core, shards } = &*self.inner;
+        let now = core.at_most();
+        let decide = |slot: &Slot<K>| core.decide(now, slot, sought.mark);
+        shards.at(&sought.asked(), K::clone, decide)
     }
 
     /// Lines held back and not reported, of this key and class; or of all that [share](Self::is_folded) its class's entry.
@@ -104,7 +104,7 @@ impl<K: Eq, C: Clock> Handle<K, C> {
     pub fn pending(&self) -> u64 {
         match &self.place {
             Place::Own(slot) => slot.pending(),
-            Place::Sought(sought) => sought.counting().map_or(0, |slot| slot.pending()),
+            Place::Sought(sought) => self.counting(sought).map_or(0, |slot| slot.pending()),
         }
     }
 
@@ -120,17 +120,22 @@ impl<K: Eq, C: Clock> Handle<K, C> {
     pub fn is_folded(&self) -> bool {
         match &self.place {
             Place::Own(_) => false,
-            Place::Sought(sought) => sought.counting().is_none_or(|slot| slot.sketch.is_some()),
+            Place::Sought(sought) => self
+                .counting(sought)
+                .is_none_or(|slot| slot.sketch.is_some()),
         }
+    }
+
+    fn counting(&self, sought: &Sought<K>) -> Option<Slot<K>> {
+        self.inner.shards.counting(&sought.asked())
     }
 }
 
 // ===== impl Place =====
 
 impl<K> Place<K> {
-    pub(crate) fn sought<Q: ?Sized>(shards: &Arc<Shards<K>>, asked: &Asked<'_, Q>, key: K) -> Self {
+    pub(crate) fn sought<Q: ?Sized>(asked: &Asked<'_, Q>, key: K) -> Self {
         Self::Sought(Arc::new(Sought {
-            shards: Arc::clone(shards),
             key,
             mark: asked.mark,
             class: asked.class,
@@ -150,16 +155,12 @@ impl<K: Eq> Sought<K> {
             gate: self.gate,
         }
     }
-
-    fn counting(&self) -> Option<Slot<K>> {
-        self.shards.counting(&self.asked())
-    }
 }
 
 impl<K, C: Clock> Clone for Handle<K, C> {
     fn clone(&self) -> Self {
         Self {
-            core: Arc::clone(&self.core),
+            inner: Arc::clone(&self.inner),
             place: match &self.place {
                 Place::Own(slot) => Place::Own(slot.clone()),
                 Place::Sought(sought) => Place::Sought(Arc::clone(sought)),

@@ -219,9 +219,9 @@ fn loom_a_count_that_is_given_back_is_not_evicted_meanwhile() {
         let sweep = beside(&throttle, evict);
         // A drain whose callback panics.
         let failing = beside(&throttle, |throttle| {
-            for slot in throttle.shards.collect(|slot| slot.pending() > 0) {
-                let taken = throttle.core.report(&slot);
-                throttle.core.give_back(&slot, taken);
+            for slot in throttle.inner.shards.collect(|slot| slot.pending() > 0) {
+                let taken = throttle.inner.core.report(&slot);
+                throttle.inner.core.give_back(&slot, taken);
             }
         });
         by_the_other_copy(|| check(&throttle));

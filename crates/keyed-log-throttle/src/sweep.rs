@@ -41,7 +41,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let slots = self.shards.of_key(self.mark(key), key);
+        let slots = self.inner.shards.of_key(self.mark(key), key);
         if slots.iter().any(|slot| slot.was_announced()) {
             return self.close(&slots);
         }
@@ -71,7 +71,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        let removed = self.shards.remove_key(self.mark(key), key);
+        let removed = self.inner.shards.remove_key(self.mark(key), key);
         let slots: Vec<_> = removed.gone.iter().chain(&removed.kept).cloned().collect();
         let end = self.close(&slots);
         removed.kept.iter().for_each(|slot| slot.rewind());
@@ -81,11 +81,11 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
 
     /// Takes all that these entries of one key have to tell.
     fn close(&self, slots: &[Slot<K>]) -> Option<Recovery> {
-        let now = self.core.now();
+        let now = self.inner.core.now();
         let (mut since, mut classes) = (now, Vec::new());
         let (mut suppressed, mut lines, mut failures) = (0, 0, 0);
         for slot in slots {
-            let pending = self.core.report(slot);
+            let pending = self.inner.core.report(slot);
             let closed = slot.close();
             if closed.is_none() && pending == 0 {
                 continue;
@@ -140,14 +140,14 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// assert_eq!(said, ["alpha: +24 in 65s"]);
     /// ```
     pub fn sweep(&self, mut f: impl FnMut(&K, ClassId, Pending)) -> usize {
-        let now = self.core.now();
+        let now = self.inner.core.now();
         self.evict_idle(now);
-        let due = self.shards.collect(|slot| {
-            slot.pending() > 0 && self.core.gate(slot).over_for(slot, now).is_some()
+        let due = self.inner.shards.collect(|slot| {
+            slot.pending() > 0 && self.inner.core.gate(slot).over_for(slot, now).is_some()
         });
         let mut summaries = 0;
         for slot in due {
-            if let Some(pending) = self.core.summarise(&slot) {
+            if let Some(pending) = self.inner.core.summarise(&slot) {
                 summaries += 1;
                 self.tell(&slot, pending, &mut f);
             }
@@ -172,10 +172,10 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// assert_eq!((outstanding, throttle.totals().pending), (9, 0));
     /// ```
     pub fn drain(&self, mut f: impl FnMut(&K, ClassId, Pending)) -> usize {
-        let now = self.core.now();
+        let now = self.inner.core.now();
         let mut counts = 0;
-        for slot in self.shards.collect(|slot| slot.pending() > 0) {
-            if let Some(pending) = self.core.hand_out(&slot, now) {
+        for slot in self.inner.shards.collect(|slot| slot.pending() > 0) {
+            if let Some(pending) = self.inner.core.hand_out(&slot, now) {
                 counts += 1;
                 self.tell(&slot, pending, &mut f);
             }
@@ -210,7 +210,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// Take, tell, commit: a panic in `f` takes the first back.
     fn tell(&self, slot: &Slot<K>, pending: Pending, f: &mut impl FnMut(&K, ClassId, Pending)) {
         let taken = Taken {
-            core: &self.core,
+            core: &self.inner.core,
             slot,
             suppressed: pending.suppressed,
         };
@@ -220,9 +220,9 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
 
     /// As of `now`, which the caller read.
     pub(crate) fn evict_idle(&self, now: u64) {
-        let crowded = self.core.sums.crowded.swap(false, Relaxed);
+        let crowded = self.inner.core.sums.crowded.swap(false, Relaxed);
         let remember = u64::try_from(self.remember.as_nanos()).unwrap_or(u64::MAX);
-        let gone = self.shards.evict(|slot| {
+        let gone = self.inner.shards.evict(|slot| {
             let keep = if crowded || !slot.incident.is_open() {
                 0
             } else {
@@ -230,6 +230,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
             };
             slot.pending() == 0
                 && self
+                    .inner
                     .core
                     .gate(slot)
                     .over_for(slot, now)
@@ -240,7 +241,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
 
     /// Keeps what entries have counted when they go.
     fn retire(&self, gone: &[Slot<K>]) {
-        let sums = &self.core.sums;
+        let sums = &self.inner.core.sums;
         sums.retired
             .fetch_add(gone.iter().map(|slot| slot.suppressed()).sum(), Relaxed);
         sums.evicted.fetch_add(gone.len() as u64, Relaxed);

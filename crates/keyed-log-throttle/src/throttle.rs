@@ -22,10 +22,15 @@ use crate::{Builder, ClassId, Handle, HostClock, Line, Totals};
 /// All verbs take `&self`; share it by reference, in an [`Arc`] or in a `static`. See the [crate page](crate) for an
 /// example and the guarantees.
 pub struct LogThrottle<K, C: Clock = HostClock, S = RandomState> {
-    pub(crate) core: Arc<Core<K, C>>,
-    pub(crate) shards: Arc<Shards<K>>,
+    pub(crate) inner: Arc<Inner<K, C>>,
     pub(crate) remember: Duration,
     hasher: S,
+}
+
+/// What the throttle and its handles share.
+pub(crate) struct Inner<K, C: Clock> {
+    pub(crate) core: Core<K, C>,
+    pub(crate) shards: Shards<K>,
 }
 
 // ===== impl LogThrottle =====
@@ -70,9 +75,9 @@ impl<K, C: Clock + Clone, S> LogThrottle<K, C, S> {
         hasher: S,
     ) -> Self {
         let core = Core::new(window, class_windows, clock, coarse);
+        let shards = Shards::new(capacity, core.longest());
         Self {
-            shards: Arc::new(Shards::new(capacity, core.longest())),
-            core: Arc::new(core),
+            inner: Arc::new(Inner { core, shards }),
             remember,
             hasher,
         }
@@ -123,10 +128,10 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         // Before the lock: a locked instruction waits for all before it, and would wait for this too.
-        let now = self.core.at_most();
+        let now = self.inner.core.at_most();
         let mark = self.mark(key);
         let lasts = |slot: &Slot<K>| slot.holds_back(now);
-        match self.shards.with(mark, key, class, lasts) {
+        match self.inner.shards.with(mark, key, class, lasts) {
             Some(true) => None,
             Some(false) | None => self.decide(now, mark, key, class, own),
         }
@@ -151,11 +156,11 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
         let asked = self.asked(key, self.mark(key), class.into());
-        let place = match self.shards.own(&asked, Q::to_owned) {
+        let place = match self.inner.shards.own(&asked, Q::to_owned) {
             Ok(slot) => Place::Own(slot),
-            Err(key) => Place::sought(&self.shards, &asked, key),
+            Err(key) => Place::sought(&asked, key),
         };
-        Handle::new(Arc::clone(&self.core), place)
+        Handle::new(Arc::clone(&self.inner), place)
     }
 
     /// Lines of `key`, in all classes, that were held back and not reported; for a status page.
@@ -175,7 +180,8 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        self.shards
+        self.inner
+            .shards
             .of_key(self.mark(key), key)
             .iter()
             .map(|slot| slot.pending())
@@ -202,8 +208,8 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     {
         let asked = self.asked(key, mark, class);
         // A reference to the entry keeps a concurrent sweep from evicting it before it is counted into.
-        let decide = |slot: &Slot<K>| self.core.decide(now, slot, mark);
-        self.shards.at(&asked, own, decide)
+        let decide = |slot: &Slot<K>| self.inner.core.decide(now, slot, mark);
+        self.inner.shards.at(&asked, own, decide)
     }
 
     fn asked<'a, Q: ?Sized>(&self, key: &'a Q, mark: Mark, class: ClassId) -> Asked<'a, Q> {
@@ -211,7 +217,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
             key,
             mark,
             class,
-            gate: self.core.gate_index(class),
+            gate: self.inner.core.gate_index(class),
         }
     }
 }
@@ -233,10 +239,10 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// assert!(totals.is_conserved());
     /// ```
     pub fn totals(&self) -> Totals {
-        let sums = &self.core.sums;
+        let sums = &self.inner.core.sums;
         let permitted = sums.permitted.load(Relaxed);
         let (mut suppressed, mut pending) = (sums.retired.load(Relaxed), 0);
-        self.shards.each(|slot| {
+        self.inner.shards.each(|slot| {
             suppressed += slot.suppressed();
             pending += slot.pending();
         });
@@ -259,7 +265,7 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     /// assert!(throttle.len() == 2 && !throttle.is_empty());
     /// ```
     pub fn len(&self) -> usize {
-        self.shards.len()
+        self.inner.shards.len()
     }
 
     /// Whether no entry is held.
@@ -269,12 +275,12 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
 
     /// The most entries that are ever held.
     pub fn capacity(&self) -> usize {
-        self.shards.capacity()
+        self.inner.shards.capacity()
     }
 
     /// The least time between two lines of one key in `class`.
     pub fn window(&self, class: impl Into<ClassId>) -> Duration {
-        self.core.window(class.into())
+        self.inner.core.window(class.into())
     }
 }
 

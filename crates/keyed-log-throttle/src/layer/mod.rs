@@ -161,7 +161,10 @@ impl<L, C: Clock> ThrottleLayer<L, C> {
         L: Layer<S>,
         S: Subscriber,
     {
-        let (now, due) = (self.throttle.core.lately(), self.sweep_at.load(Relaxed));
+        let (now, due) = (
+            self.throttle.inner.core.lately(),
+            self.sweep_at.load(Relaxed),
+        );
         let next = now.saturating_add(self.sweep_every);
         // Who moves the date sweeps; an event of the sink itself, inside of a sweep, finds it moved.
         if now < due

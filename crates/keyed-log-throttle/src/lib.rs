@@ -27,8 +27,6 @@ mod incident;
 mod layer;
 #[cfg(all(test, throttle_loom))]
 mod loom_tests;
-#[cfg(all(test, throttle_loom))]
-mod loom_three;
 #[cfg(feature = "tracing")]
 mod macros;
 mod overflow;

@@ -104,6 +104,7 @@ fn a_full_throttle_still_knows_its_own_keys() {
 #[test]
 fn a_key_that_gets_room_waits_for_the_window_of_the_entry_it_shared() {
     let (throttle, clock) = of_one_key();
+    clock.advance(W);
     fail(&throttle, "alpha", 1, 2);
     assert_eq!(fail(&throttle, "beta", 1, 2), 1);
     drop(throttle.forget("alpha"));

@@ -1,6 +1,9 @@
 //! Every order in which a few threads can touch one entry. Run with
 //! `RUSTFLAGS="--cfg throttle_loom" cargo test -p keyed-log-throttle --release --lib loom`.
 
+mod keys;
+mod three;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,11 +16,11 @@ use crate::core::Core;
 use crate::entry::{Entry, Mark, Slot};
 use crate::sync;
 
-pub(crate) const W: Duration = Duration::from_secs(60);
+const W: Duration = Duration::from_secs(60);
 
-pub(crate) type TestCore = Core<(), FakeRelativeClock>;
+type TestCore = Core<(), FakeRelativeClock>;
 
-pub(crate) fn new_slot() -> Slot<()> {
+fn new_slot() -> Slot<()> {
     let entry = Entry::new((), Mark::of(0), ClassId::new(0), 0);
     Slot(sync::Arc::new(entry))
 }

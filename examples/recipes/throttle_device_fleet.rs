@@ -31,7 +31,7 @@ fn main() {
     let clock = TickClock::over(time.clone()); // A real program has `TickClock::new()`.
     let throttle = LogThrottle::<u32>::builder()
         .window(Duration::from_secs(600))
-        .capacity(2_000) // Above the number of handles, or some would share a line.
+        .capacity(2_000) // A good deal above the number of handles, or some would share a line.
         .clock(clock.clone())
         .build();
     let fleet: Vec<_> = (0..1_000)

@@ -102,7 +102,7 @@ impl<K, C, S> Builder<K, C, S> {
     ///
     /// An eighth of them, 64 at most and one at least, is kept for keys that find no room among the others: those of one class share
     /// an entry, and so a line per window. If there are more such classes than places, the last place is for all the rest of them, with
-    /// the longest window there is.
+    /// the longest window there is. So fewer than 16 have one place for all classes, and one has no entry for any key.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;

@@ -7,7 +7,7 @@ use governor::clock::{Clock, Reference};
 
 use crate::ClassId;
 use crate::answer::{Line, Pending};
-use crate::entry::{GateIndex, Mark, Slot};
+use crate::entry::{Entry, GateIndex, Mark, Slot};
 use crate::gate::Gate;
 use crate::host::Coarse;
 use crate::sketch::Sketch;
@@ -18,6 +18,8 @@ pub(crate) struct Core<K, C: Clock> {
     /// Where `clock` is the host's: a cheap look at it. It counts from `origin` too.
     coarse: Option<Coarse>,
     origin: C::Instant,
+    /// How far apart, at most, the moments are that the gates count from.
+    spread: u64,
     /// Index 0 of an entry's `gate`.
     default_gate: Gate<K, C>,
     /// Index 1 and up, sorted by class.
@@ -52,10 +54,16 @@ impl<K, C: Clock + Clone> Core<K, C> {
         // If all 65,536 classes have a window of their own, the last one's index wraps to 0, which no class needs then.
         let last = class_windows.get(usize::from(GateIndex::MAX));
         let window = last.map_or(window, |(_, window)| *window);
+        let before = clock.now();
+        let default_gate = Gate::new(window, clock.clone());
+        let class_gates = class_windows.iter().map(gate).collect();
+        // Not before the gates': what is over by this time is over by theirs.
+        let origin = clock.now();
         Self {
-            origin: clock.now(),
-            default_gate: Gate::new(window, clock.clone()),
-            class_gates: class_windows.iter().map(gate).collect(),
+            spread: origin.duration_since(before).as_u64(),
+            origin,
+            default_gate,
+            class_gates,
             sums: Sums::default(),
             clock,
             coarse,
@@ -91,6 +99,19 @@ impl<K, C: Clock> Core<K, C> {
         slot.hold_back();
         slot.incident.begin(|| self.now());
         None
+    }
+
+    /// Lets `made` go on where `shared` is: its first line comes a window after the last one there, which may have been its key's.
+    pub(crate) fn follow(&self, made: &Entry<K>, shared: &Slot<K>) {
+        if let (Some(last), Some(window)) = (
+            self.gate(shared).permitted_at(shared),
+            self.gate_at(made.gate).counts(),
+        ) {
+            made.follow(
+                shared,
+                last.saturating_add(window).saturating_add(self.spread),
+            );
+        }
     }
 
     /// The summary of an entry whose window is over, if it has one: it is that window's line and takes its permit.
@@ -208,7 +229,6 @@ mod tests {
     use hashbrown::DefaultHashBuilder;
 
     use super::*;
-    use crate::entry::Entry;
     use crate::sync::Arc;
     use crate::{HostClock, LogThrottle};
 

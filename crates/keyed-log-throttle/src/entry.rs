@@ -133,9 +133,14 @@ impl<K> Entry<K> {
         self.told_at.load(Acquire)
     }
 
-    /// Makes `before`'s last line this entry's too.
-    pub(crate) fn follow(&self, before: &Self) {
-        self.tat.store(before.tat.load(Acquire), Release);
+    /// Whether it counts for all keys that found no room.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.sketch.is_some()
+    }
+
+    /// Makes the last line of `before` this entry's too, which has its next one at `next`.
+    pub(crate) fn follow(&self, before: &Self, next: u64) {
+        self.tat.store(next, Release);
         self.told_at.store(before.told_at(), Release);
     }
 

@@ -42,6 +42,11 @@ impl<K, C: Clock> Gate<K, C> {
         Duration::from_nanos(self.window_ns)
     }
 
+    /// The window in nanoseconds, unless it is zero: then nothing is counted.
+    pub(crate) fn counts(&self) -> Option<u64> {
+        self.limiter.is_some().then_some(self.window_ns)
+    }
+
     /// Asks for the window's one permit.
     pub(crate) fn admit(&self, slot: &Slot<K>) -> bool {
         self.limiter

@@ -1,7 +1,7 @@
 //! The second door: a caller that holds its entry needs no look-up.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use governor::clock::Clock;
 
@@ -14,7 +14,9 @@ use crate::{ClassId, HostClock, Line};
 ///
 /// Clones share the entry. While one of them lives the entry is not evicted: a sweep passes over it, and
 /// [`forget`](crate::LogThrottle::forget) hands out its count but leaves it in place, so whatever the handle counts later is
-/// still found. It keeps working when the throttle is gone, but then nobody hands out what is pending.
+/// still found. A handle that was made on a full throttle has no entry until a check finds room for one, and then keeps it.
+///
+/// It keeps working when the throttle is gone, with all that was in it, but then nobody hands out what is pending.
 pub struct Handle<K, C: Clock = HostClock> {
     inner: Arc<Inner<K, C>>,
     place: Place<K>,
@@ -32,6 +34,8 @@ pub(crate) struct Sought<K> {
     mark: Mark,
     class: ClassId,
     gate: GateIndex,
+    /// From when a check has found it.
+    own: OnceLock<Slot<K>>,
 }
 
 // ===== impl Handle =====
@@ -57,7 +61,7 @@ impl<K, C: Clock> Handle<K, C> {
 }
 
 impl<K: Eq, C: Clock> Handle<K, C> {
-    /// [`LogThrottle::check`](crate::LogThrottle::check) without hash, lock and look-up; made on a full throttle, without the hash.
+    /// [`LogThrottle::check`](crate::LogThrottle::check) without hash, lock and look-up; while it has no entry, without the hash.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -84,10 +88,17 @@ impl<K: Eq, C: Clock> Handle<K, C> {
     where
         K: Clone,
     {
-        let Inner { core, shards } = &*self.inner;
+        let core = &self.inner.core;
+        if let Some(slot) = sought.own.get() {
+            return core.check(slot);
+        }
         let now = core.at_most();
-        let decide = |slot: &Slot<K>| core.decide(now, slot, sought.mark);
-        shards.at(&sought.asked(), K::clone, decide)
+        self.inner.at(&sought.asked(), K::clone, |slot| {
+            if !slot.is_shared() {
+                let _ = sought.own.set(slot.clone());
+            }
+            core.decide(now, slot, sought.mark)
+        })
     }
 
     /// Lines held back and not reported, of this key and class; or of all that [share](Self::is_folded) its class's entry.
@@ -108,8 +119,8 @@ impl<K: Eq, C: Clock> Handle<K, C> {
         }
     }
 
-    /// Whether the key shares its class's entry: the throttle was full when the handle was made, and the key has had no entry of its
-    /// own since.
+    /// Whether the key shares its class's entry: the throttle was full when the handle was made, and the key has no entry of its own
+    /// yet.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -120,9 +131,7 @@ impl<K: Eq, C: Clock> Handle<K, C> {
     pub fn is_folded(&self) -> bool {
         match &self.place {
             Place::Own(_) => false,
-            Place::Sought(sought) => self
-                .counting(sought)
-                .is_none_or(|slot| slot.sketch.is_some()),
+            Place::Sought(sought) => self.counting(sought).is_none_or(|slot| slot.is_shared()),
         }
     }
 
@@ -140,6 +149,7 @@ impl<K> Place<K> {
             mark: asked.mark,
             class: asked.class,
             gate: asked.gate,
+            own: OnceLock::new(),
         }))
     }
 }

@@ -12,7 +12,7 @@ const PLACES_MAX: usize = 64;
 ///
 /// None is ever taken out, so a class stays with its entry, and so does the time of its last line.
 pub(crate) struct Overflow<K> {
-    shared: Vec<Slot<K>>,
+    shared: Vec<(ClassId, Slot<K>)>,
     places: usize,
     /// The longest of the throttle's windows, for the last place.
     longest: GateIndex,
@@ -34,27 +34,29 @@ impl<K> Overflow<K> {
         self.places
     }
 
-    pub(crate) fn entries(&self) -> &[Slot<K>] {
-        &self.shared
+    pub(crate) fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Slot<K>> {
+        self.shared.iter().map(|(_, slot)| slot)
     }
 
     /// The entry that keys of `class` share.
-    pub(crate) fn of(&self, class: ClassId) -> Option<&Slot<K>> {
-        let of_class = self.shared.iter().find(|slot| slot.class == class);
-        of_class.or_else(|| self.shared.get(self.places - 1))
+    pub(crate) fn find(&self, class: ClassId) -> Option<&Slot<K>> {
+        let of_class = self.shared.iter().find(|(of, _)| *of == class);
+        let found = of_class.or_else(|| self.shared.get(self.places - 1));
+        found.map(|(_, slot)| slot)
     }
 
-    /// The entry that keys of `made`'s class share: `made`, if there is none yet.
-    pub(crate) fn of_or(&mut self, mut made: Entry<K>) -> Slot<K> {
-        if let Some(slot) = self.of(made.class) {
-            return slot.clone();
-        }
+    /// Makes one of `made` for its class, which has none.
+    pub(crate) fn place(&mut self, mut made: Entry<K>) -> Slot<K> {
         made.sketch = Some(Box::new(Sketch::new()));
         if self.shared.len() + 1 == self.places {
             made.gate = self.longest;
         }
         let made = Slot(Arc::new(made));
-        self.shared.push(made.clone());
+        self.shared.push((made.class, made.clone()));
         made
     }
 }

@@ -71,7 +71,7 @@ impl<K> Shards<K> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.own.load(Acquire) + read(&self.overflow).entries().len()
+        self.own.load(Acquire) + read(&self.overflow).len()
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -98,11 +98,13 @@ impl<K> Shards<K> {
 
     /// Runs `f` on the entry of (key, class), which is made if there is room, or else on the one that its class shares.
     ///
-    /// On a shared one under a lock, so that a key cannot have a line of its own beside one by the entry that it just left.
+    /// On a shared one under a lock, so that a key cannot have a line of its own beside one by the entry that it just left: a new entry
+    /// is told by `follow` which one that was.
     pub(crate) fn at<Q, T>(
         &self,
         asked: &Asked<'_, Q>,
         own: impl FnOnce(&Q) -> K,
+        follow: impl FnOnce(&Entry<K>, &Slot<K>),
         f: impl FnOnce(&Slot<K>) -> T,
     ) -> T
     where
@@ -117,19 +119,20 @@ impl<K> Shards<K> {
                 drop(overflow);
                 return f(&slot);
             }
-            if let Some(shared) = overflow.of(asked.class) {
+            if let Some(shared) = overflow.find(asked.class) {
                 return f(shared);
             }
         }
-        let made = asked.entry(own);
+        // Declared before the lock is taken, and so dropped after it if it is not needed: a key's `Clone` and `Drop` are the user's.
+        let mut made = Some(asked.entry(own));
         let mut overflow = write(&self.overflow);
-        match self.insert(asked, made, &overflow) {
-            Ok(slot) => {
-                drop(overflow);
-                f(&slot)
-            }
-            Err(made) => f(&overflow.of_or(made)),
+        if let Some(slot) = self.insert(asked, &mut made, &overflow, follow) {
+            drop(overflow);
+            return f(&slot);
         }
+        let shared = overflow.find(asked.class).cloned();
+        let shared = shared.or_else(|| made.take().map(|made| overflow.place(made)));
+        f(&shared.expect("found, or made of what was not inserted"))
     }
 
     /// The entry of (key, class) alone, made if there is room; else the key.
@@ -137,6 +140,7 @@ impl<K> Shards<K> {
         &self,
         asked: &Asked<'_, Q>,
         own: impl FnOnce(&Q) -> K,
+        follow: impl FnOnce(&Entry<K>, &Slot<K>),
     ) -> Result<Slot<K>, K>
     where
         Q: ?Sized + Equivalent<K>,
@@ -144,9 +148,13 @@ impl<K> Shards<K> {
         if let Some(slot) = self.find(asked) {
             return Ok(slot);
         }
-        let made = asked.entry(own);
-        let overflow = write(&self.overflow);
-        self.insert(asked, made, &overflow).map_err(|made| made.key)
+        let mut made = Some(asked.entry(own));
+        let inserted = if self.is_full() {
+            None
+        } else {
+            self.insert(asked, &mut made, &write(&self.overflow), follow)
+        };
+        inserted.ok_or_else(|| made.expect("not inserted").key)
     }
 
     /// The entry that counts for (key, class): its own, or else the one that its class shares.
@@ -156,7 +164,7 @@ impl<K> Shards<K> {
     {
         let overflow = read(&self.overflow);
         self.find(asked)
-            .or_else(|| overflow.of(asked.class).cloned())
+            .or_else(|| overflow.find(asked.class).cloned())
     }
 
     fn find<Q>(&self, asked: &Asked<'_, Q>) -> Option<Slot<K>>
@@ -166,14 +174,14 @@ impl<K> Shards<K> {
         self.with(asked.mark, asked.key, asked.class, Slot::clone)
     }
 
-    /// Puts `made` into its table, unless it is there already or there is no room. Its first line comes when the next one of the
-    /// shared entry would: the last one may have been this key's.
+    /// The entry in its table: `made`, unless there is one already; `None` if there is no room. `overflow` is locked for writing.
     fn insert<Q>(
         &self,
         asked: &Asked<'_, Q>,
-        made: Entry<K>,
+        made: &mut Option<Entry<K>>,
         overflow: &Overflow<K>,
-    ) -> Result<Slot<K>, Entry<K>>
+        follow: impl FnOnce(&Entry<K>, &Slot<K>),
+    ) -> Option<Slot<K>>
     where
         Q: ?Sized + Equivalent<K>,
     {
@@ -185,19 +193,21 @@ impl<K> Shards<K> {
             .table()
             .find(mark.spread(), |slot| is(slot, key, class));
         if let Some(slot) = known {
-            return Ok(slot.clone());
+            return Some(slot.clone());
         }
         if self.is_full() {
-            return Err(made);
+            return None;
+        }
+        let made = made.take()?;
+        // The last line of the entry that it shared may have been this key's.
+        if let Some(shared) = overflow.find(class) {
+            follow(&made, shared);
         }
         // Nobody else adds to it meanwhile: that needs the lock of `overflow`.
         self.own.fetch_add(1, AcqRel);
-        if let Some(shared) = overflow.of(class) {
-            made.follow(shared);
-        }
         let made = Slot(Arc::new(made));
         both.insert(&made);
-        Ok(made)
+        Some(made)
     }
 
     fn is_full(&self) -> bool {
@@ -272,7 +282,7 @@ impl<K> Shards<K> {
         for shard in self.filled() {
             shard.read().iter().for_each(&mut f);
         }
-        read(&self.overflow).entries().iter().for_each(&mut f);
+        read(&self.overflow).entries().for_each(&mut f);
     }
 
     /// The tables that may hold entries: of an empty throttle no lock is taken. An entry is counted before it is put in.

@@ -54,7 +54,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     /// Forgets `key`, which is gone for good: its entries go, and what they held is handed out.
     ///
     /// `None` when there was nothing to tell. An entry that a [`Handle`](crate::Handle) still counts into stays (empty) until a
-    /// sweep finds it idle. If the key comes back, its first line passes at once.
+    /// sweep finds it idle. If the key comes back, its first line passes as that of a new one does.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -121,6 +121,9 @@ impl<K, C: Clock, S> LogThrottle<K, C, S> {
     ///
     /// An entry is idle when its window is over, nothing is pending, no handle holds it, and it has no open incident or one
     /// that has been silent for longer than [`remember`](crate::Builder::remember).
+    ///
+    /// A summary of what keys without room share ([`folded_keys`](Pending::folded_keys)) bears the key, and the class, for which that
+    /// entry was made.
     ///
     /// No lock is held while `f` runs; it may call the throttle. A count is reported when `f` has returned: if it panics, the
     /// count it was given is pending again, as are those it was not given.

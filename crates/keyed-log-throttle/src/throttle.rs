@@ -11,7 +11,7 @@ use governor::clock::Clock;
 use hashbrown::Equivalent;
 
 use crate::core::Core;
-use crate::entry::{Mark, Slot};
+use crate::entry::{Entry, Mark, Slot};
 use crate::handle::Place;
 use crate::host::Coarse;
 use crate::shards::{Asked, Shards};
@@ -31,6 +31,33 @@ pub struct LogThrottle<K, C: Clock = HostClock, S = RandomState> {
 pub(crate) struct Inner<K, C: Clock> {
     pub(crate) core: Core<K, C>,
     pub(crate) shards: Shards<K>,
+}
+
+// ===== impl Inner =====
+
+impl<K, C: Clock> Inner<K, C> {
+    /// [`Shards::at`]. While `f` runs, its reference to the entry keeps a sweep from evicting what it counts into.
+    pub(crate) fn at<Q, T>(
+        &self,
+        asked: &Asked<'_, Q>,
+        own: impl FnOnce(&Q) -> K,
+        f: impl FnOnce(&Slot<K>) -> T,
+    ) -> T
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let follow = |made: &Entry<K>, shared: &Slot<K>| self.core.follow(made, shared);
+        self.shards.at(asked, own, follow, f)
+    }
+
+    /// [`Shards::own`].
+    fn own<Q>(&self, asked: &Asked<'_, Q>, own: impl FnOnce(&Q) -> K) -> Result<Slot<K>, K>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let follow = |made: &Entry<K>, shared: &Slot<K>| self.core.follow(made, shared);
+        self.shards.own(asked, own, follow)
+    }
 }
 
 // ===== impl LogThrottle =====
@@ -87,7 +114,7 @@ impl<K, C: Clock + Clone, S> LogThrottle<K, C, S> {
 impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     /// Asks whether a line for `key` and `class` may be written now; `None` means it was held back and counted.
     ///
-    /// The first line of a (key, class) passes at once. After a line, the next one passes when a window has gone by, and
+    /// The first line of a (key, class) passes at once, unless it had to share an entry lately. After a line, the next one passes when a window has gone by, and
     /// brings the number held back between them. The count leaves the throttle with the [`Line`]: write it.
     ///
     /// A known key costs one hash and one look-up under a shared lock, and allocates nothing. A new key is cloned; when
@@ -139,8 +166,8 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
 
     /// A handle for `key` and `class`: its [`check`](Handle::check) needs no look-up.
     ///
-    /// The entry stays while the handle lives. Made on a full throttle, the handle asks by key until it dies: it shares its class's
-    /// entry while there is no room, and has one of its own afterwards.
+    /// The entry stays while the handle lives. Made on a full throttle, the handle shares its class's entry and asks by key, until a
+    /// check finds room for an entry of its own.
     ///
     /// ```
     /// # use keyed_log_throttle::LogThrottle;
@@ -156,7 +183,7 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
         let asked = self.asked(key, self.mark(key), class.into());
-        let place = match self.inner.shards.own(&asked, Q::to_owned) {
+        let place = match self.inner.own(&asked, Q::to_owned) {
             Ok(slot) => Place::Own(slot),
             Err(key) => Place::sought(&asked, key),
         };
@@ -207,9 +234,8 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
         Q: ?Sized + Equivalent<K>,
     {
         let asked = self.asked(key, mark, class);
-        // A reference to the entry keeps a concurrent sweep from evicting it before it is counted into.
         let decide = |slot: &Slot<K>| self.inner.core.decide(now, slot, mark);
-        self.inner.shards.at(&asked, own, decide)
+        self.inner.at(&asked, own, decide)
     }
 
     fn asked<'a, Q: ?Sized>(&self, key: &'a Q, mark: Mark, class: ClassId) -> Asked<'a, Q> {

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use keyed_log_throttle::Handle;
 use keyed_log_throttle::governor::clock::FakeRelativeClock;
 use support::{T, Throttle, W, fail, sweep};
@@ -148,6 +150,45 @@ fn a_handle_made_without_room_has_an_entry_of_its_own_when_there_is_room() {
     assert_eq!(folded.check().map(|line| line.suppressed), Some(3));
     assert_eq!(throttle.check("beta", 1), None, "and the same window");
     assert!(throttle.totals().is_conserved());
+}
+
+#[test]
+fn a_handle_keeps_the_entry_that_it_found_later() {
+    let (throttle, clock) = of_one_key();
+    fail(&throttle, "alpha", 1, 1);
+    let handle = throttle.handle("beta", 1);
+    fail(&throttle, "gamma", 1, 5);
+    drop(throttle.forget("alpha"));
+    clock.advance(W);
+    assert!(handle.check().is_some() && handle.check().is_none());
+    assert_eq!(throttle.forget("beta").map(|end| end.suppressed), Some(1));
+    assert_eq!(
+        (handle.is_folded(), handle.pending()),
+        (false, 0),
+        "nobody else's"
+    );
+    clock.advance(100 * W);
+    sweep(&throttle);
+    assert_eq!(throttle.len(), 2, "its own, and the shared one");
+    drop(handle);
+    sweep(&throttle);
+    assert_eq!(throttle.len(), 1);
+}
+
+#[test]
+fn a_key_that_gets_room_waits_for_its_own_class_s_window_and_not_for_a_longer_one() {
+    let (builder, clock) = support::builder();
+    let builder = builder.capacity(2).class_window(7, Duration::ZERO);
+    let throttle = builder.class_window(9, 600 * W).build();
+    fail(&throttle, "alpha", 1, 1);
+    assert_eq!(fail(&throttle, "beta", 1, 1), 1);
+    drop(throttle.forget("alpha"));
+    assert_eq!(fail(&throttle, "gamma", 7, 3), 3, "no window at all");
+    drop(throttle.forget("gamma"));
+    assert_eq!(fail(&throttle, "gamma", 1, 1), 0);
+    clock.advance(W);
+    assert_eq!(fail(&throttle, "gamma", 1, 1), 1);
+    assert_eq!(throttle.len(), 2);
 }
 
 #[test]

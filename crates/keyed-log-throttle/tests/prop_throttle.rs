@@ -103,8 +103,18 @@ struct World {
 
 impl World {
     fn new(capacity: usize) -> Self {
+        Self::with_windows(capacity, &[])
+    }
+
+    fn with_windows(capacity: usize, windows: &[(u16, Duration)]) -> Self {
         let (builder, clock) = support::builder();
-        let throttle = builder.capacity(capacity).remember(W / 2).build();
+        let builder = builder.capacity(capacity).remember(W / 2);
+        let throttle = windows
+            .iter()
+            .fold(builder, |builder, (class, window)| {
+                builder.class_window(*class, *window)
+            })
+            .build();
         let handles = BTreeMap::new();
         Self {
             throttle,
@@ -268,7 +278,8 @@ proptest! {
         capacity in prop_oneof![0..20_usize, Just(1_000)],
         ops in prop::collection::vec(op(), 1..300),
     ) {
-        let mut world = World::new(capacity);
+        let windows = [(1, W / 2), (2, 3 * W)];
+        let mut world = World::with_windows(capacity, &windows);
         let mut now = Duration::ZERO;
         let mut told: BTreeMap<(String, u16), Duration> = BTreeMap::new();
         for op in ops {
@@ -301,8 +312,9 @@ proptest! {
                 }
             }
             for line in lines {
+                let window = world.throttle.window(line.1);
                 let last = told.insert(line, now);
-                prop_assert!(last.is_none_or(|last| now - last >= W), "{:?} after {:?}", now, last);
+                prop_assert!(last.is_none_or(|last| now - last >= window), "{:?} after {:?}", now, last);
             }
         }
     }

@@ -4,11 +4,14 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use keyed_log_throttle::LogThrottle;
+use keyed_log_throttle::governor::clock::FakeRelativeClock;
 use support::{Throttle, W, fail};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -123,4 +126,52 @@ fn a_callback_may_use_every_verb_with_room() {
 #[test]
 fn a_callback_may_use_every_verb_without_room() {
     callbacks_do_not_deadlock(1);
+}
+
+/// A key whose `Clone` brings itself first, and whose `Drop` asks for the length.
+#[derive(PartialEq, Eq, Hash)]
+struct Asking(u32);
+
+type OfAsking = LogThrottle<Asking, FakeRelativeClock>;
+
+thread_local! {
+    static ASKED: Cell<Option<&'static OfAsking>> = const { Cell::new(None) };
+    static BRINGS_ITSELF: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Clone for Asking {
+    fn clone(&self) -> Self {
+        if BRINGS_ITSELF.take() {
+            ASKED.get().map(|throttle| throttle.check(self, 0));
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKED.get().map(LogThrottle::len);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_needed_is_dropped_outside_the_locks() {
+    // With room, and with a place that all keys share.
+    for capacity in [100, 1] {
+        must_end(move || {
+            let builder = LogThrottle::builder().clock(FakeRelativeClock::default());
+            let throttle: &'static OfAsking =
+                Box::leak(Box::new(builder.capacity(capacity).build()));
+            ASKED.set(Some(throttle));
+            BRINGS_ITSELF.set(true);
+            assert!(
+                throttle.check(&Asking(1), 0).is_none(),
+                "it was brought meanwhile"
+            );
+            BRINGS_ITSELF.set(true);
+            assert_eq!(throttle.handle(&Asking(2), 0).is_folded(), capacity == 1);
+            assert_eq!(throttle.totals().permitted, 1 + u64::from(capacity > 1));
+            ASKED.set(None);
+        });
+    }
 }

@@ -6,9 +6,12 @@ mod support;
 use std::any::TypeId;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use governor::clock::Clock;
+use governor::clock::{Clock, FakeRelativeClock};
+use governor::nanos::Nanos;
 use keyed_log_throttle::{ClassId, HostClock, LogThrottle, governor};
 use support::{T, W, fail, throttle};
 
@@ -262,4 +265,55 @@ fn a_tick_clock_does_not_go_back() {
         clock.tick();
         assert_eq!(Duration::from(clock.now()), shown);
     }
+}
+
+/// Time that goes by while a throttle is made.
+#[derive(Clone)]
+struct Slow {
+    time: FakeRelativeClock,
+    step: Arc<AtomicU64>,
+}
+
+impl Clock for Slow {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.time
+            .advance(Duration::from_millis(self.step.load(Relaxed)));
+        self.time.now()
+    }
+}
+
+#[test]
+fn windows_that_count_from_different_moments_are_not_shorter() {
+    let clock = Slow {
+        time: FakeRelativeClock::default(),
+        step: Arc::new(AtomicU64::new(1)),
+    };
+    let builder = LogThrottle::<String>::builder()
+        .window(W)
+        .clock(clock.clone());
+    let builder = (10..20).fold(builder, |builder, class| builder.class_window(class, W));
+    let throttle = builder.class_window(7, Duration::ZERO).capacity(4).build();
+    clock.step.store(0, Relaxed);
+    let line = |key, class| throttle.check(key, class).is_some();
+
+    assert!(line("alpha", 19));
+    drop(throttle.recovered("alpha"));
+    assert!(
+        line("beta", 1) && line("gamma", 1) && line("delta", 1),
+        "the last one shares"
+    );
+    drop(throttle.forget("gamma"));
+    assert!(
+        line("zeta", 7) && line("zeta", 7),
+        "and none of no length is longer"
+    );
+    drop(throttle.forget("zeta"));
+    clock.time.advance(W - Duration::from_millis(1));
+    throttle.sweep(|_, _, _| ());
+    assert!(!line("alpha", 19), "it was not evicted early");
+    assert!(!line("delta", 1), "it goes on where it shared");
+    clock.time.advance(Duration::from_millis(100));
+    assert!(line("alpha", 19) && line("delta", 1));
 }

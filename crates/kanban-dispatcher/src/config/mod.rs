@@ -117,7 +117,7 @@ pub struct Throttle {
     /// The window.
     #[serde(deserialize_with = "value::interval")]
     pub window_seconds: Duration,
-    /// How many (board, cause) pairs are told apart.
+    /// The most entries for (board, cause) pairs; an eighth of them, 64 at most, is for pairs that find no room and share by cause.
     pub keys_max: NonZeroUsize,
 }
 

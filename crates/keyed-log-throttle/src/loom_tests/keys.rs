@@ -10,7 +10,7 @@ use governor::clock::FakeRelativeClock;
 use super::W;
 use super::three::beside;
 use crate::copies::TURN;
-use crate::entry::{Mark, Slot};
+use crate::entry::{Entry, Mark, Slot};
 use crate::shards::{Asked, Shards};
 use crate::{ClassId, LogThrottle, Totals};
 
@@ -32,13 +32,16 @@ fn check(throttle: &Throttle) -> bool {
     throttle.check(KEY, 0).is_some()
 }
 
-fn asked(key: &u8) -> Asked<'_, u8> {
-    Asked {
+fn at<T>(shards: &Shards<u8>, key: &u8, f: impl FnOnce(&Slot<u8>) -> T) -> T {
+    let asked = Asked {
         key,
         mark: Mark::of(0),
         class: ClassId::new(0),
         gate: 0,
-    }
+    };
+    let follow =
+        |made: &Entry<u8>, shared: &Slot<u8>| made.follow(shared, shared.tat.load(Acquire));
+    shards.at(&asked, |key| *key, follow, f)
 }
 
 /// `act` reads the other copy of the table.
@@ -130,7 +133,7 @@ fn loom_a_handle_a_check_by_key_and_an_eviction_lose_nothing() {
 fn loom_three_that_bring_a_new_key_find_one_entry() {
     loom::model(|| {
         let shards = Arc::new(Shards::<u8>::new(2, 0));
-        let bring = |shards: &Shards<u8>| shards.at(&asked(KEY), |key| *key, Slot::clone);
+        let bring = |shards: &Shards<u8>| at(shards, KEY, Slot::clone);
         let others = [
             beside(&shards, bring),
             beside(&shards, move |shards| by_the_other_copy(|| bring(shards))),
@@ -159,7 +162,7 @@ fn loom_a_key_that_gets_room_meanwhile_has_one_line() {
 fn loom_a_key_that_leaves_a_shared_entry_has_one_line() {
     loom::model(|| {
         let shards = without_room();
-        shards.at(&asked(&2), |key| *key, |_| ());
+        at(&shards, &2, |_| ());
         let other = beside(&shards, |shards| by_the_other_copy(|| has_line(shards)));
         assert_eq!(shards.remove_key(Mark::of(0), &1).gone.len(), 1);
         assert!(has_line(&shards) != other.join().unwrap());
@@ -169,14 +172,14 @@ fn loom_a_key_that_leaves_a_shared_entry_has_one_line() {
 /// But for one other key, which has the place.
 fn without_room() -> Arc<Shards<u8>> {
     let shards = Arc::new(Shards::new(2, 0));
-    shards.at(&asked(&1), |key| *key, |_| ());
+    at(&shards, &1, |_| ());
     shards
 }
 
 /// A check, less all that is tried elsewhere.
 fn has_line(shards: &Shards<u8>) -> bool {
     let permit = |slot: &Slot<u8>| slot.tat.compare_exchange(0, 1, AcqRel, Acquire).is_ok();
-    shards.at(&asked(KEY), |key| *key, permit)
+    at(shards, KEY, permit)
 }
 
 /// All the way, by key. 62 000 interleavings; of three threads they are too many: of the first checks of one entry alone, fifteen

@@ -114,8 +114,9 @@ impl<K, C: Clock + Clone, S> LogThrottle<K, C, S> {
 impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     /// Asks whether a line for `key` and `class` may be written now; `None` means it was held back and counted.
     ///
-    /// The first line of a (key, class) passes at once, unless it had to share an entry lately. After a line, the next one passes when a window has gone by, and
-    /// brings the number held back between them. The count leaves the throttle with the [`Line`]: write it.
+    /// The first line of a (key, class) passes at once, unless lines had to share the class's entry within the window. After a
+    /// line, the next one passes when a window has gone by, and brings the number held back between them. The count leaves the
+    /// throttle with the [`Line`]: write it.
     ///
     /// A known key costs one hash and one look-up under a shared lock, and allocates nothing. A new key is cloned; when
     /// the throttle is full it shares an entry of its class instead. No lock is held when this returns.

@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +25,7 @@ use criterion::{
 };
 use governor::{Quota, RateLimiter};
 use keyed_log_throttle::{
-    DefaultHashBuilder, Handle, HostClock, LineThrottle, LogThrottle, ThrottleLayer, TickClock,
-    throttled,
+    Handle, HostClock, LineThrottle, LogThrottle, ThrottleLayer, TickClock, throttled,
 };
 use tracing::field::{Field, Visit};
 use tracing::{Dispatch, Event, Level, Subscriber, dispatcher};
@@ -137,10 +136,10 @@ fn ticking() -> (LogThrottle<String, TickClock>, TickClock) {
     )
 }
 
-fn fast() -> LogThrottle<String, HostClock, DefaultHashBuilder> {
+fn with_std_hasher() -> LogThrottle<String, HostClock, RandomState> {
     LogThrottle::builder()
         .window(WINDOW)
-        .hasher(DefaultHashBuilder::default())
+        .hasher(RandomState::new())
         .build()
 }
 
@@ -150,13 +149,14 @@ fn held_back(c: &mut Criterion) {
 }
 
 fn decisions(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
-    let (plain, fast, (ticking, _clock)) = (LogThrottle::<String>::new(WINDOW), fast(), ticking());
+    let plain = LogThrottle::<String>::new(WINDOW);
+    let (std_hasher, (ticking, _clock)) = (with_std_hasher(), ticking());
     let (naive, clock) = (Naive::default(), AtomicU64::new(1));
     let (direct, keyed) = (RateLimiter::direct(quota()), RateLimiter::hashmap(quota()));
     for key in keys {
         let _ = (
             plain.check(key.as_str(), CLASS),
-            fast.check(key.as_str(), CLASS),
+            std_hasher.check(key.as_str(), CLASS),
         );
         let _ = (
             keyed.check_key(key),
@@ -191,8 +191,8 @@ fn decisions(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
     group.bench_function("key, tick clock", |b| {
         b.iter(|| ticking.check(keys[next()].as_str(), CLASS).is_some())
     });
-    group.bench_function("key, foldhash", |b| {
-        b.iter(|| fast.check(keys[next()].as_str(), CLASS).is_some())
+    group.bench_function("key, std hasher", |b| {
+        b.iter(|| std_hasher.check(keys[next()].as_str(), CLASS).is_some())
     });
     group.bench_function("peer: governor, no key", |b| {
         b.iter(|| black_box(&direct).check().is_ok())
@@ -307,7 +307,7 @@ fn events(c: &mut Criterion) {
 }
 
 fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
-    let (throttle, fast) = (LogThrottle::<String>::new(WINDOW), fast());
+    let (throttle, std_hasher) = (LogThrottle::<String>::new(WINDOW), with_std_hasher());
     let clock = AtomicU64::new(1);
     let slots: Vec<_> = keys.iter().map(|_| Box::new(Limit::new())).collect();
     let handles: Vec<Handle<String>> = keys
@@ -330,7 +330,7 @@ fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
         );
     };
     let by_key = |at: usize| line_by_key(&throttle, &keys[at]);
-    let by_key_fast = |at: usize| line_by_key(&fast, &keys[at]);
+    let by_key_std = |at: usize| line_by_key(&std_hasher, &keys[at]);
     event(
         &mut group,
         "limit: slot before tracing",
@@ -354,10 +354,10 @@ fn event_of(mut group: BenchmarkGroup<'_, WallTime>, keys: &[String]) {
     );
     event(
         &mut group,
-        "macro by key, foldhash",
+        "macro by key, std hasher",
         &plain_registry(),
         keys.len(),
-        by_key_fast,
+        by_key_std,
     );
 
     event(

@@ -2,13 +2,13 @@
 
 use std::borrow::ToOwned;
 use std::fmt;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use governor::clock::Clock;
-use hashbrown::Equivalent;
+use hashbrown::{DefaultHashBuilder, Equivalent};
 
 use crate::core::Core;
 use crate::entry::{Entry, Mark, Slot};
@@ -21,7 +21,7 @@ use crate::{Builder, ClassId, Handle, HostClock, Line, Totals};
 ///
 /// All verbs take `&self`; share it by reference, in an [`Arc`] or in a `static`. See the [crate page](crate) for an
 /// example and the guarantees.
-pub struct LogThrottle<K, C: Clock = HostClock, S = RandomState> {
+pub struct LogThrottle<K, C: Clock = HostClock, S = DefaultHashBuilder> {
     pub(crate) inner: Arc<Inner<K, C>>,
     pub(crate) remember: Duration,
     hasher: S,

@@ -2,10 +2,9 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Debug, Write};
-use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::OnceLock;
+use std::hash::{Hash, Hasher};
 
-use hashbrown::{DefaultHashBuilder, Equivalent};
+use hashbrown::Equivalent;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, dispatcher};
 use tracing_subscriber::layer::Context;
@@ -89,6 +88,13 @@ impl LineKey {
 }
 
 impl LineKey {
+    fn borrowed(&self) -> LineRef<'_> {
+        LineRef {
+            metadata: self.metadata,
+            text: &self.text,
+        }
+    }
+
     /// What there is to show of it: nothing, if its events have none of the fields.
     pub(super) fn shown(&self) -> Option<&dyn fmt::Display> {
         (!self.text.is_empty()).then_some(self as &dyn fmt::Display)
@@ -116,22 +122,15 @@ impl Eq for LineKey {}
 
 impl Hash for LineKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(digest(self.metadata, &self.text));
+        self.borrowed().hash(state);
     }
 }
 
 impl Hash for LineRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(digest(self.metadata, self.text));
+        std::ptr::from_ref(self.metadata).hash(state);
+        self.text.hash(state);
     }
-}
-
-/// All that the throttle's hasher sees of a key: hashing the text by the standard one would cost more than the look-up.
-/// Seeded, so that whoever chooses the values cannot choose the digests.
-fn digest(metadata: &'static Metadata<'static>, text: &str) -> u64 {
-    static SEED: OnceLock<DefaultHashBuilder> = OnceLock::new();
-    let seed = SEED.get_or_init(DefaultHashBuilder::default);
-    seed.hash_one((std::ptr::from_ref(metadata), text))
 }
 
 impl Equivalent<LineKey> for LineRef<'_> {

@@ -53,7 +53,7 @@ where
     S: std::hash::BuildHasher + Sync,
 {
     if let Some(attempt) = quarantine.admit_stamped(name, FileState::Absent).go() {
-        attempt.failed(hold);
+        attempt.failed(hold, |same| *same);
     }
 }
 
@@ -300,10 +300,10 @@ fn held_with_a_look(c: &mut Criterion) {
         .admit_stamped("board", FileState::of_at(&file, later))
         .go()
     {
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
     }
     if let Some(attempt) = sqlite.admit_stamped("board", files.observe_at(later)).go() {
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
     }
     let (handle, sqlite_handle) = (plain.handle("board"), sqlite.handle("board"));
     let map = Map::default();

@@ -76,7 +76,7 @@ const CASES: &[(&str, Case)] = &[
             let handle = quarantine.handle("board-a");
             let hold = Hold::until_changed().at_least(Duration::from_secs(3600));
             if let Some(attempt) = handle.admit_stamped(1).go() {
-                let _ = attempt.failed(&hold);
+                let _ = attempt.failed(&hold, |same| *same);
             }
             ask(n, || black_box(&handle).admit(|| 1).go().is_none());
         },

@@ -19,7 +19,8 @@ const HOLD: Hold = Hold::until_changed().or_retry(Backoff::new(
 
 /// One visit; says what came of it.
 fn visit(files: &Files, path: &Path) -> String {
-    let attempt = match files.admit("settings", || FileState::of(path)) {
+    let look = || FileState::of(path);
+    let attempt = match files.admit("settings", look) {
         Admission::Go(attempt) => attempt,
         Admission::Held(held) => return format!("left alone: {held}"),
         Admission::Probing => return "another thread is at it".to_owned(),
@@ -30,7 +31,10 @@ fn visit(files: &Files, path: &Path) -> String {
             Some(incident) => format!("port {port}, after {} failures ({why})", incident.attempts),
             None => format!("port {port}"),
         },
-        _ => format!("failed ({why}): {}", attempt.failed(&HOLD)),
+        _ => {
+            let held = attempt.failed(&HOLD, |before| look().aged_as(before));
+            format!("failed ({why}): {held}")
+        }
     }
 }
 

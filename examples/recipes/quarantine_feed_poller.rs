@@ -56,7 +56,8 @@ fn poll(feeds: &Quarantine<String, Option<String>>, server: SocketAddr) -> io::R
         attempt.ok();
         format!("{feed} ({why})")
     } else {
-        format!("broken: {}", attempt.failed(&Hold::until_changed()))
+        let held = attempt.failed(&Hold::until_changed(), |_| look());
+        format!("broken: {held}")
     })
 }
 

@@ -34,10 +34,10 @@ impl Host {
             self.reads += 1;
             if let Some(workers) = read(&path) {
                 attempt.ok();
-                self.workers.insert(path, workers);
+                self.workers.insert(path.clone(), workers);
             } else {
                 // The settings from before stay in use.
-                attempt.failed(&HOLD);
+                attempt.failed(&HOLD, |before| look().aged_as(before));
             }
         }
         // What is gone must not leave its record to what gets its name.

@@ -36,7 +36,7 @@ impl Tenant {
         let cents = self.cents();
         match &cents {
             Ok(_) => _ = attempt.ok(),
-            Err(_) => _ = attempt.failed_leaving(&self.files.observe(), &HOLD),
+            Err(_) => _ = attempt.failed(&HOLD, |before| self.files.observe().aged_as(before)),
         }
         Some(cents)
     }

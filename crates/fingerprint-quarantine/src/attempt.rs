@@ -25,7 +25,7 @@ use crate::sync::Arc;
 /// ```compile_fail,E0382
 /// use fingerprint_quarantine::{Attempt, Hold};
 /// fn twice(attempt: Attempt<'_, u32, u32>) {
-///     attempt.failed(&Hold::until_changed());
+///     attempt.failed(&Hold::until_changed(), |_| 1);
 ///     attempt.ok();
 /// }
 /// ```
@@ -113,7 +113,7 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// let first = quarantine.admit_stamped(&1, 1).go().unwrap();
     /// assert_eq!(first.in_trouble(), 1);
-    /// first.failed(&Hold::until_changed());
+    /// first.failed(&Hold::until_changed(), |_| 1);
     /// assert_eq!(quarantine.admit_stamped(&1, 2).go().unwrap().in_trouble(), 1);
     /// assert_eq!(quarantine.admit_stamped(&2, 1).go().unwrap().in_trouble(), 2);
     /// ```
@@ -145,7 +145,7 @@ impl<'q, K, T, C, Q: ?Sized> Attempt<'q, K, T, C, Q> {
     /// let mut attempt = quarantine.admit_stamped("a", 1).go().unwrap();
     /// // It fails, is repaired, which writes, and fails again.
     /// attempt.restamp(2);
-    /// attempt.failed(&Hold::until_changed());
+    /// attempt.failed(&Hold::until_changed(), |_| 2);
     /// assert!(matches!(quarantine.admit("a", || 2), Admission::Held(_)));
     /// ```
     pub fn restamp(&mut self, stamp: T) {
@@ -183,7 +183,7 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
     /// use fingerprint_quarantine::{Hold, Quarantine, Reason};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// let recovery = quarantine.admit_stamped("a", 2).go().unwrap().ok().unwrap();
     /// assert_eq!((recovery.attempts, recovery.why), (1, Reason::Changed));
     /// assert!(quarantine.admit_stamped("a", 2).go().unwrap().ok().is_none());
@@ -199,34 +199,30 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
 
     /// It failed: leave the key alone as `hold` says. Returns what is on record now.
     ///
-    /// Without a stamp (the first attempt by [`Quarantine::admit`](crate::Quarantine::admit)) the key goes on probation instead. After a
-    /// manual release that came while this attempt was out, it stays released. And an attempt at a healthy key that fails when others
-    /// which began beside it have put it on record already changes nothing.
+    /// `observe` takes the stamp once more, and is given the one from before the attempt: if they differ, the attempt has probably changed
+    /// the thing itself. A key whose own attempts would release it for ever is told apart from one that others write to after two such
+    /// attempts in a row, and then waits for its timer (if its hold has one) until an attempt leaves the stamp alone. `observe` must
+    /// really look: a copy of the stamp from before says that this attempt has changed nothing.
     ///
-    /// If the attempt itself may change the stamp, prefer [`failed_leaving`](Self::failed_leaving).
+    /// Without a stamp (the first attempt by [`Quarantine::admit`](crate::Quarantine::admit)) there is nothing to compare: `observe` is not
+    /// called, and the key goes on probation instead. After a manual release that came while this attempt was out, it stays released. And
+    /// an attempt at a healthy key that fails when others which began beside it have put it on record already changes nothing.
+    ///
+    /// No lock is held while `observe` runs. If it panics, it is as if the attempt had been dropped.
     ///
     /// ```
     /// use fingerprint_quarantine::{Hold, Quarantine, Standing};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// let first = quarantine.admit("a", || 1).go().unwrap().failed(&Hold::until_changed());
-    /// assert_eq!(first.standing, Standing::Probation);
-    /// let second = quarantine.admit("a", || 1).go().unwrap().failed(&Hold::until_changed());
-    /// assert_eq!((second.standing, second.attempts), (Standing::Held, 2));
+    /// let first = quarantine.admit("a", || 1).go().unwrap();
+    /// let held = first.failed(&Hold::until_changed(), |_before| unreachable!("there is none"));
+    /// assert_eq!(held.standing, Standing::Probation);
+    /// let second = quarantine.admit("a", || 1).go().unwrap();
+    /// let held = second.failed(&Hold::until_changed(), |_before| 1);
+    /// assert_eq!((held.standing, held.attempts), (Standing::Held, 2));
     /// ```
-    pub fn failed(self, hold: &Hold) -> Held
-    where
-        Q: Equivalent<K> + ToOwned<Owned = K>,
-    {
-        self.fail(hold, None)
-    }
-
-    /// [`failed`](Self::failed), with the stamp that the attempt leaves behind: if it differs from the one before, the attempt has probably
-    /// changed the thing itself.
     ///
-    /// A key whose stamp would release it because of its own attempts is told apart from one that others write to, after two such
-    /// attempts in a row, and then waits for its timer (if its hold has one) until an attempt leaves the stamp alone.
-    ///
+    /// An attempt that writes:
     /// ```
     /// use std::time::Duration;
     /// use fingerprint_quarantine::{Admission, Backoff, Hold, Quarantine};
@@ -236,29 +232,23 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
     /// let mut file = 0;
     /// for _ in 0..2 {
     ///     let attempt = quarantine.admit_stamped("a", file).go().unwrap();
-    ///     file += 1; // The attempt writes, and fails.
-    ///     attempt.failed_leaving(&file, &hold);
+    ///     file += 1;
+    ///     attempt.failed(&hold, |_before| file);
     /// }
     /// let Admission::Held(held) = quarantine.admit_stamped("a", file) else { unreachable!() };
     /// assert!(held.self_disturbing);
     /// ```
-    pub fn failed_leaving(self, after: &T, hold: &Hold) -> Held
+    pub fn failed(self, hold: &Hold, observe: impl FnOnce(&T) -> T) -> Held
     where
         T: Eq,
         Q: Equivalent<K> + ToOwned<Owned = K>,
     {
-        let disturbed = self.stamp.as_ref().map(|before| before != after);
-        self.fail(hold, disturbed)
-    }
-
-    fn fail(self, hold: &Hold, disturbed: Option<bool>) -> Held
-    where
-        Q: Equivalent<K> + ToOwned<Owned = K>,
-    {
+        let stamp = self.stamp.as_ref();
+        let changed = stamp.is_some_and(|before| observe(before) != *before);
         let failure = Failure {
             why: self.why,
             stamp: self.stamp.map(Arc::new),
-            disturbed,
+            changed,
             hold: *hold,
             now: self.core.clock.now(),
         };

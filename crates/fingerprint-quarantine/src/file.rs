@@ -198,6 +198,29 @@ impl FileState {
         matches!(self, Self::Present(FileStamp { young: true, .. }))
     }
 
+    /// This state with the age that `before` was seen at: equal to it, if nothing but the age has changed. For
+    /// [`Attempt::failed`](crate::Attempt::failed), as a file that grows old during an attempt has not been changed by it.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use fingerprint_quarantine::FileState;
+    ///
+    /// let (file, now) = (tempfile::NamedTempFile::new()?, SystemTime::now());
+    /// let [young, old] = [now, now + Duration::from_secs(60)].map(|now| FileState::of_at(file.path(), now));
+    /// assert_ne!(old, young);
+    /// assert_eq!(old.aged_as(&young), young);
+    /// std::fs::write(&file, "1")?;
+    /// assert_ne!(FileState::of(file.path()).aged_as(&young), young);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub const fn aged_as(mut self, before: &Self) -> Self {
+        if let Self::Present(stamp) = &mut self {
+            stamp.young = before.is_young();
+        }
+        self
+    }
+
     fn new(metadata: io::Result<Metadata>, now: SystemTime) -> Self {
         match metadata {
             Ok(metadata) => Self::Present(FileStamp::new(&metadata, now)),

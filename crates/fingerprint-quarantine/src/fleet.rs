@@ -17,7 +17,7 @@
 ///     if guard.is_fleet_wide(attempt.in_trouble(), known as usize) {
 ///         drop(attempt);
 ///     } else {
-///         attempt.failed(&Hold::until_changed());
+///         attempt.failed(&Hold::until_changed(), |_| 1);
 ///     }
 /// }
 /// assert_eq!(quarantine.len(), 5);

@@ -46,7 +46,7 @@ impl<K, T, C> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Reason};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released(), |_| 1);
     /// assert!(handle.release());
     /// assert_eq!(handle.admit_stamped(1).go().unwrap().why(), Reason::Manual);
     /// ```
@@ -59,7 +59,7 @@ impl<K, T, C> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Reason};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_released(), |_| 1);
     /// assert!(handle.forget());
     /// assert_eq!(handle.admit_stamped(1).go().unwrap().why(), Reason::New);
     /// ```
@@ -74,7 +74,7 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Reason};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// handle.admit(|| unreachable!("healthy")).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit(|| unreachable!("healthy")).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert_eq!(handle.admit(|| 1).go().unwrap().why(), Reason::Probation);
     /// ```
     #[inline]
@@ -90,7 +90,7 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     /// ```
     /// # use fingerprint_quarantine::{Admission, Hold, Quarantine};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
-    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert!(matches!(handle.admit_stamped(1), Admission::Held(_)));
     /// ```
     #[inline]
@@ -124,7 +124,7 @@ impl<K, T, C: Clock> Handle<K, T, C> {
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let handle = Quarantine::<u32, u64>::new().handle(&7);
     /// assert!(handle.status().is_none());
-    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert_eq!(handle.status().unwrap().attempts, 1);
     /// ```
     #[must_use]

@@ -71,7 +71,7 @@ impl Hold {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
-    /// let held = quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_released());
+    /// let held = quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_released(), |_| 1);
     /// assert_eq!((held.on_change, held.retry_in), (false, None));
     /// ```
     #[must_use]
@@ -218,7 +218,7 @@ impl Backoff {
     /// let handle = Quarantine::<u32, u64, _>::with_clock(clock.clone()).handle(&7);
     /// let mut waits = Vec::new();
     /// for healthy in [5, 5, 120, 5] {
-    ///     let held = handle.admit_stamped(1).go().unwrap().failed(&hold);
+    ///     let held = handle.admit_stamped(1).go().unwrap().failed(&hold, |_| 1);
     ///     waits.push(held.retry_in.unwrap().as_secs());
     ///     clock.advance(held.retry_in.unwrap());
     ///     handle.admit_stamped(1).go().unwrap().ok();

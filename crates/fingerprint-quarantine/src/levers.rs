@@ -25,10 +25,10 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// let quarantine = Quarantine::<String, u64>::new();
     /// let attempt = quarantine.admit_stamped("a", 1).go().unwrap();
     /// assert!(!quarantine.release("a"), "nothing on record yet");
-    /// assert_eq!(attempt.failed(&Hold::until_changed()).standing, Standing::Released);
+    /// assert_eq!(attempt.failed(&Hold::until_changed(), |_| 1).standing, Standing::Released);
     ///
     /// let attempt = quarantine.admit_stamped("a", 1).go().unwrap();
-    /// attempt.failed(&Hold::until_changed());
+    /// attempt.failed(&Hold::until_changed(), |_| 1);
     /// assert!(quarantine.release("a"));
     /// assert_eq!(quarantine.admit_stamped("a", 1).go().unwrap().why(), Reason::Manual);
     /// ```
@@ -46,7 +46,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     ///
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// for key in 0..4 {
-    ///     quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed());
+    ///     quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// }
     /// assert_eq!(quarantine.release_all(|key, held| key % 2 == 0 && held.attempts == 1), 2);
     /// assert!(quarantine.admit_stamped(&0, 1).go().is_some());
@@ -66,7 +66,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// use fingerprint_quarantine::{Hold, Quarantine, Reason};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert!(quarantine.forget("a"));
     /// assert_eq!(quarantine.admit_stamped("a", 1).go().unwrap().why(), Reason::New);
     /// ```
@@ -83,7 +83,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// for key in 0..4 {
-    ///     quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed());
+    ///     quarantine.admit_stamped(&key, 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// }
     /// quarantine.retain(|key| *key < 3);
     /// assert_eq!(quarantine.len(), 3);
@@ -103,7 +103,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
     /// assert!(quarantine.status("a").is_none());
-    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// let held = quarantine.status("a").unwrap();
     /// assert_eq!(held.to_string(), "held after 1 attempt in 0s, next on change");
     /// ```
@@ -121,7 +121,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// ```
     /// # use fingerprint_quarantine::{Hold, Quarantine, Standing};
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// let held = quarantine.held();
     /// assert_eq!((held[0].0.as_str(), held[0].1.standing), ("a", Standing::Held));
     /// ```

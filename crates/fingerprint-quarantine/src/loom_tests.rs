@@ -45,7 +45,7 @@ impl World {
     /// With the key held since it looked like 1.
     fn held() -> Arc<Self> {
         let world = Self::new();
-        world.go(1).failed(&HOLD);
+        world.go(1).failed(&HOLD, |same| *same);
         world
     }
 
@@ -61,7 +61,7 @@ impl World {
         let attempt = self.boards.admit(&KEY, || stamp).go()?;
         let why = attempt.why();
         self.thing.with_mut(|_| ());
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         Some(why)
     }
 
@@ -120,7 +120,7 @@ fn loom_a_release_beside_a_failing_attempt_wins() {
             let world = Arc::clone(&world);
             move || assert!(world.boards.release(&KEY))
         });
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         other.join().unwrap();
         assert_eq!(world.go(2).why(), Reason::Manual);
     });
@@ -135,7 +135,7 @@ fn loom_a_release_beside_a_first_failure_wins_by_key() {
             let world = Arc::clone(&world);
             move || world.boards.release(&KEY)
         });
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         let was_on_record = other.join().unwrap();
         let next = world.go(1);
         assert_eq!(next.why() == Reason::Manual, was_on_record);
@@ -155,7 +155,7 @@ fn loom_a_release_beside_a_first_failure_wins_by_handle() {
             let world = Arc::clone(&world);
             move || world.boards.release(&KEY)
         });
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         let was_on_record = other.join().unwrap();
         assert_eq!(world.go(1).why() == Reason::Manual, was_on_record);
     });
@@ -188,11 +188,11 @@ fn loom_two_first_failures_make_one_record_and_a_success_ends_it() {
             let world = Arc::clone(&world);
             move || {
                 if let Some(attempt) = world.boards.admit_stamped(&KEY, 1).go() {
-                    attempt.failed(&HOLD);
+                    attempt.failed(&HOLD, |same| *same);
                 }
             }
         });
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         other.join().unwrap();
         assert_eq!((world.boards.len(), world.places()), (1, 1));
         assert_eq!(world.go(2).ok().unwrap().attempts, 1);
@@ -228,7 +228,7 @@ fn loom_a_key_that_recovers_and_fails_again_meanwhile_is_on_record() {
             // Either it meets the attempt that is out, or it fails at a healthy key.
             move || match world.boards.admit_stamped(&KEY, 3) {
                 Admission::Go(attempt) => {
-                    attempt.failed(&HOLD);
+                    attempt.failed(&HOLD, |same| *same);
                     true
                 }
                 Admission::Probing => false,
@@ -260,7 +260,7 @@ fn loom_a_handle_and_its_quarantine_never_part_ways() {
         let Admission::Go(attempt) = handle.admit_stamped(5) else {
             panic!("healthy")
         };
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         assert!(world.boards.admit_stamped(&KEY, 5).go().is_none());
         assert!(world.boards.forget(&KEY));
         drop(handle);
@@ -288,7 +288,9 @@ fn loom_a_release_that_came_before_is_seen_without_the_lock_as_well() {
     loom::model(|| {
         let world = World::new();
         let handle = world.boards.handle(&KEY);
-        world.go(1).failed(&HOLD.at_least(Duration::from_secs(1)));
+        world
+            .go(1)
+            .failed(&HOLD.at_least(Duration::from_secs(1)), |same| *same);
         let other = thread::spawn({
             let world = Arc::clone(&world);
             move || assert!(world.boards.release(&KEY))

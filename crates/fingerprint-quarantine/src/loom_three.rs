@@ -39,7 +39,7 @@ impl World {
     /// With the key held since it looked like 1.
     fn held() -> Arc<Self> {
         let world = Self::new();
-        world.go(1).failed(&HOLD);
+        world.go(1).failed(&HOLD, |same| *same);
         world
     }
 
@@ -73,7 +73,7 @@ impl World {
         let attempt = self.board.admit_stamped(stamp).go()?;
         let why = attempt.why();
         self.thing.with_mut(|_| ());
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         Some(why)
     }
 }
@@ -123,7 +123,7 @@ fn loom_a_release_beats_a_failing_attempt_whoever_asks_meanwhile() {
         let attempt = world.go(2);
         let release = beside(&world, |world| world.board.release());
         let asked = beside(&world, |world| world.ask(2));
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         assert!(release.join().unwrap());
         let asked = asked.join().unwrap();
         assert!(asked.is_none_or(|why| why == Reason::Manual), "{asked:?}");
@@ -139,7 +139,7 @@ fn loom_a_release_beats_a_first_failure_whoever_asks_meanwhile() {
         let attempt = world.go(1);
         let release = beside(&world, |world| world.board.release());
         let asked = beside(&world, |world| world.ask(1));
-        attempt.failed(&HOLD);
+        attempt.failed(&HOLD, |same| *same);
         let was_on_record = release.join().unwrap();
         let asked = asked.join().unwrap();
         assert!(was_on_record || asked != Some(Reason::Manual), "{asked:?}");
@@ -155,7 +155,7 @@ fn loom_a_first_failure_is_read_without_the_lock_whole_or_not_at_all() {
         let world = World::new();
         let attempt = world.go(1);
         let asked = beside(&world, World::ask_again);
-        let held = attempt.failed(&A_SECOND);
+        let held = attempt.failed(&A_SECOND, |same| *same);
         match asked.join().unwrap() {
             Ok(why) => assert_eq!(why, Reason::New),
             Err(seen) => assert_eq!(seen, held),
@@ -169,7 +169,7 @@ fn loom_a_first_failure_is_read_without_the_lock_whole_or_not_at_all() {
 fn loom_a_release_is_read_without_the_lock_at_once_or_not_yet() {
     loom::model(|| {
         let world = World::new();
-        let held = world.go(1).failed(&A_SECOND);
+        let held = world.go(1).failed(&A_SECOND, |same| *same);
         let asked = beside(&world, World::ask_again);
         assert!(world.board.release());
         let asked = asked.join().unwrap();
@@ -199,9 +199,12 @@ fn under_the_lock_beside_a_first_failure_and_a_release(release_first: bool) {
         });
         let (held, was_on_record) = if release_first {
             let was_on_record = world.board.release();
-            (attempt.failed(&A_SECOND), was_on_record)
+            (attempt.failed(&A_SECOND, |same| *same), was_on_record)
         } else {
-            (attempt.failed(&A_SECOND), world.board.release())
+            (
+                attempt.failed(&A_SECOND, |same| *same),
+                world.board.release(),
+            )
         };
         assert_eq!(was_on_record, !release_first);
         match asked.join().unwrap() {
@@ -230,7 +233,12 @@ fn loom_a_key_that_others_put_on_record_is_counted_once_while_one_recovers() {
         let mine = world.other.admit_stamped(1).go().unwrap();
         let recover = beside(&world, |world| world.go(2).ok().is_some());
         let fail = beside(&world, |world| {
-            world.other.admit_stamped(1).go().unwrap().failed(&HOLD);
+            world
+                .other
+                .admit_stamped(1)
+                .go()
+                .unwrap()
+                .failed(&HOLD, |same| *same);
         });
         // Itself, and the one that may have recovered.
         let count = mine.in_trouble();
@@ -249,7 +257,7 @@ fn loom_a_key_that_others_put_on_record_by_key_is_counted_once() {
         let mine = world.boards.admit_stamped(&3, 1).go().unwrap();
         let fail = beside(&world, |world| {
             let attempt = world.boards.admit_stamped(&3, 1).go().unwrap();
-            attempt.failed(&HOLD);
+            attempt.failed(&HOLD, |same| *same);
         });
         assert_eq!(mine.in_trouble(), 2);
         fail.join().unwrap();

@@ -85,7 +85,7 @@ impl<K, T, C, S> Quarantine<K, T, C, S> {
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// quarantine.admit_stamped(&1, 0).go().unwrap().ok();
-    /// quarantine.admit_stamped(&2, 0).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped(&2, 0).go().unwrap().failed(&Hold::until_changed(), |_| 0);
     /// assert_eq!(quarantine.len(), 1);
     /// ```
     #[must_use]
@@ -99,7 +99,7 @@ impl<K, T, C, S> Quarantine<K, T, C, S> {
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let quarantine = Quarantine::<u32, u64>::new();
     /// assert!(quarantine.is_empty());
-    /// quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped(&7, 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert!(!quarantine.is_empty());
     /// ```
     #[must_use]
@@ -126,11 +126,11 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// let quarantine = Quarantine::<String, u64>::new();
     /// let hold = Hold::until_changed();
     /// let first = quarantine.admit("a", || unreachable!("healthy")).go().unwrap();
-    /// first.failed(&hold);
+    /// first.failed(&hold, |_| 1);
     /// let second = quarantine.admit("a", || 1).go().unwrap();
     /// assert_eq!(second.why(), Reason::Probation);
     /// assert!(matches!(quarantine.admit("a", || 1), Admission::Probing));
-    /// second.failed(&hold);
+    /// second.failed(&hold, |_| 1);
     /// assert!(matches!(quarantine.admit("a", || 1), Admission::Held(_)));
     /// let third = quarantine.admit("a", || 2).go().unwrap();
     /// assert_eq!(third.why(), Reason::Changed);
@@ -155,7 +155,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// use fingerprint_quarantine::{Admission, Hold, Quarantine};
     ///
     /// let quarantine = Quarantine::<String, u64>::new();
-    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed());
+    /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert!(matches!(quarantine.admit_stamped("a", 1), Admission::Held(_)));
     /// assert!(matches!(quarantine.admit_stamped("a", 2), Admission::Go(_)));
     /// ```
@@ -174,7 +174,7 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// # use fingerprint_quarantine::{Admission, Hold, Quarantine};
     /// let quarantine = Quarantine::<String, u64>::new();
     /// let handle = quarantine.handle("a");
-    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed());
+    /// handle.admit_stamped(1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
     /// assert!(matches!(quarantine.admit_stamped("a", 1), Admission::Held(_)));
     /// ```
     #[must_use]

@@ -53,9 +53,10 @@ struct Failed<T> {
 #[derive(Debug)]
 pub(crate) struct Failure<T> {
     pub(crate) why: Reason,
+    /// From before the attempt, if one was taken.
     pub(crate) stamp: Option<Arc<T>>,
-    /// Whether the stamp had changed right after the attempt, if somebody looked.
-    pub(crate) disturbed: Option<bool>,
+    /// Whether it was another one right after the attempt.
+    pub(crate) changed: bool,
     pub(crate) hold: Hold,
     pub(crate) now: Duration,
 }
@@ -111,12 +112,11 @@ impl<T> Record<T> {
     }
 
     /// What a look came to; `None` to leave the key alone.
-    pub(crate) fn looked(&mut self, changed: bool) -> Option<Reason> {
+    pub(crate) fn looked(&self, changed: bool) -> Option<Reason> {
         if self.released {
             return Some(Reason::Manual);
         }
-        let last = self.last.as_mut()?;
-        last.disturbance.looked(changed);
+        let last = self.last.as_ref()?;
         (changed && last.heeds_change()).then_some(Reason::Changed)
     }
 
@@ -232,14 +232,13 @@ impl<T> Record<T> {
 
 impl<T> Failed<T> {
     fn new(failure: Failure<T>, before: Option<Self>, rounds: u32, seed: u64) -> Option<Self> {
-        let mut disturbance = before.map_or(Disturbance::default(), |before| before.disturbance);
-        disturbance.failed(failure.disturbed);
+        let disturbance = before.map_or(Disturbance::default(), |before| before.disturbance);
         Some(Self {
             stamp: failure.stamp?,
             hold: failure.hold,
             delay: failure.hold.retry.map(|retry| retry.delay(rounds, seed)),
             at: failure.now,
-            disturbance,
+            disturbance: disturbance.and(failure.changed),
         })
     }
 

@@ -174,7 +174,7 @@ mod tests {
             let failure = Failure {
                 why: Reason::New,
                 stamp: Some(Arc::new(1)),
-                disturbed: None,
+                changed: false,
                 hold: Hold::until_changed().at_least(SECOND),
                 now: SECOND,
             };

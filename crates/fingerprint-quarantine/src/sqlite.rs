@@ -64,7 +64,32 @@ impl SqliteStamp {
     /// [`FileStamp`](crate::FileStamp).
     #[must_use]
     pub const fn is_young(&self) -> bool {
-        self.main.is_young() || matches!(self.wal, Some(WalStamp { young: true, .. }))
+        self.main.is_young() || self.is_wal_young()
+    }
+
+    /// This stamp with the age that `before` was seen at; see [`FileState::aged_as`].
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let (db, now) = (tempfile::NamedTempFile::new()?, SystemTime::now());
+    /// let files = SqliteFiles::new(db.path());
+    /// let [young, old] = [now, now + Duration::from_secs(60)].map(|now| files.observe_at(now));
+    /// assert_ne!(old, young);
+    /// assert_eq!(old.aged_as(&young), young);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub const fn aged_as(mut self, before: &Self) -> Self {
+        self.main = self.main.aged_as(&before.main);
+        if let Some(wal) = &mut self.wal {
+            wal.young = before.is_wal_young();
+        }
+        self
+    }
+
+    const fn is_wal_young(&self) -> bool {
+        matches!(self.wal, Some(WalStamp { young: true, .. }))
     }
 }
 

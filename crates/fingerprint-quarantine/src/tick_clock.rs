@@ -25,7 +25,7 @@ use crate::clock::{Clock, Monotonic};
 ///     clock.tick();
 ///     for board in 0..10 {
 ///         if let Some(attempt) = boards.admit(&board, || 1).go() {
-///             attempt.failed(&hold);
+///             attempt.failed(&hold, |_| 1);
 ///         }
 ///         assert!(round == 0 || boards.admit(&board, || 1).go().is_none(), "time stands still within a round");
 ///     }

@@ -20,7 +20,11 @@ fn allocated(work: impl Fn()) -> u64 {
 
 fn held_at(boards: &Boards, stamp: SqliteStamp, hold: &Hold) {
     boards.forget("a");
-    boards.admit_stamped("a", stamp).go().unwrap().failed(hold);
+    boards
+        .admit_stamped("a", stamp)
+        .go()
+        .unwrap()
+        .failed(hold, |same| *same);
 }
 
 #[test]
@@ -52,7 +56,7 @@ fn no_question_allocates_whatever_its_answer() -> std::io::Result<()> {
         .admit_stamped("b", look())
         .go()
         .unwrap()
-        .failed(&HOLD);
+        .failed(&HOLD, |same| *same);
     assert_eq!(healthy(), 0, "healthy, another on record");
     held_at(&boards, look(), &HOLD.at_least(Duration::from_secs(60)));
     assert_eq!(held(), 0, "held within its shortest time");
@@ -81,7 +85,7 @@ fn a_key_on_record_costs_its_name_its_place_and_its_stamp_and_gives_them_back() 
         let boards = Quarantine::<String, FileState>::new();
         for round in 0..3 {
             let attempt = boards.admit_stamped("board", FileState::Absent).go();
-            attempt.unwrap().failed(&HOLD);
+            attempt.unwrap().failed(&HOLD, |same| *same);
             assert_eq!(boards.len(), 1, "round {round}");
             boards.forget("board");
             assert!(format!("{boards:?}").contains("slots: 0"));
@@ -97,7 +101,7 @@ fn a_crowd_that_has_recovered_takes_no_more_memory_than_a_few() {
     let counted = measure(|| {
         for key in 0..10_000 {
             let attempt = boards.admit_stamped(&key, 1).go();
-            attempt.unwrap().failed(&HOLD);
+            attempt.unwrap().failed(&HOLD, |same| *same);
         }
         for key in 0..10_000 {
             let attempt = boards.admit_stamped(&key, 2).go();

@@ -19,7 +19,7 @@ fn a_clock_that_steps_back_costs_at_most_one_more_wait() {
     let hold = Hold::until_changed()
         .or_retry(Backoff::every(wait))
         .at_least(SECOND);
-    go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold, |same| *same);
     clock.advance(SECOND * 30);
     clock.set(Duration::ZERO);
     let now = held(&boards, 1);
@@ -34,11 +34,11 @@ fn a_clock_that_steps_back_costs_at_most_one_more_wait() {
 fn a_clock_that_jumps_forward_ends_waits_and_no_more() {
     let (boards, clock) = boards();
     let hold = Hold::for_time(Backoff::new(SECOND, Duration::MAX));
-    go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold, |same| *same);
     clock.set(Duration::MAX);
     let attempt = go(&boards, 1);
     assert_eq!(attempt.why(), Reason::Timer);
-    let last = attempt.failed(&hold);
+    let last = attempt.failed(&hold, |same| *same);
     assert_eq!(last.retry_in, Some(SECOND * 2));
     // Time has come to its end, so the wait does not; but nothing overflows, and a person still can.
     clock.advance(Duration::MAX);
@@ -59,7 +59,10 @@ fn no_hold_overflows_however_long() {
     for now in [Duration::ZERO, SECOND, Duration::MAX, Duration::ZERO] {
         clock.set(now);
         boards.release("a");
-        assert_eq!(go(&boards, 1).failed(&hold).standing, Standing::Held);
+        assert_eq!(
+            go(&boards, 1).failed(&hold, |same| *same).standing,
+            Standing::Held
+        );
         let _ = held(&boards, 2).to_string();
     }
 }
@@ -68,7 +71,7 @@ fn no_hold_overflows_however_long() {
 fn a_clock_that_stands_still_in_a_suspend_counts_time_awake_and_a_change_meanwhile_releases() {
     let (boards, clock) = boards();
     let hold = Hold::until_changed().or_retry(Backoff::every(SECOND * 60));
-    go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold, |same| *same);
     clock.advance(SECOND * 59);
     // Here the machine sleeps for a night, and the clock with it.
     assert_eq!(held(&boards, 1).retry_in, Some(SECOND));
@@ -86,7 +89,7 @@ fn a_clock_that_counts_the_suspend_costs_each_key_one_attempt_on_waking() {
         let mut tries = 0;
         for name in &names {
             if let Some(attempt) = boards.admit_stamped(name, 1).go() {
-                attempt.failed(&hold);
+                attempt.failed(&hold, |same| *same);
                 tries += 1;
             }
         }
@@ -115,7 +118,11 @@ fn a_tick_clock_stands_still_between_ticks_for_all_its_clones_and_stops_at_its_e
     let clock = TickClock::over(source.clone());
     let boards = Quarantine::<u32, u32, _>::with_clock(clock.clone());
     let hold = Hold::for_time(Backoff::every(SECOND));
-    boards.admit_stamped(&1, 1).go().unwrap().failed(&hold);
+    boards
+        .admit_stamped(&1, 1)
+        .go()
+        .unwrap()
+        .failed(&hold, |same| *same);
     source.advance(SECOND);
     assert!(boards.admit_stamped(&1, 1).go().is_none());
     assert_eq!(clock.tick(), SECOND * 2);
@@ -144,11 +151,11 @@ proptest! {
         let hold = Hold::until_changed()
             .or_retry(Backoff::every(SECOND * wait))
             .at_least(SECOND * least);
-        go(&boards, 1).failed(&hold);
+        go(&boards, 1).failed(&hold, |same| *same);
         for reading in readings {
             clock.set(reading);
             if let Some(attempt) = boards.admit_stamped("a", 1).go() {
-                attempt.failed(&hold);
+                attempt.failed(&hold, |same| *same);
             }
         }
         let now = clock.now();

@@ -1,8 +1,10 @@
 //! A key whose own attempts change its stamp must not release itself for ever, and must not stay deaf to others for ever.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use fingerprint_quarantine::{Admission, Backoff, FakeClock, Held, Hold, Quarantine, Reason};
+use fingerprint_quarantine::{
+    Admission, Backoff, FakeClock, FileState, Held, Hold, Quarantine, Reason,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const TIMER: Duration = Duration::from_secs(1_000);
@@ -16,13 +18,11 @@ struct World {
     tries: u32,
 }
 
-/// What an attempt does to the file, and whether the caller looks after it.
-#[derive(Clone, Copy)]
+/// What an attempt does to the file.
+#[derive(Clone, Copy, PartialEq)]
 enum Try {
     Writes,
     Leaves,
-    WritesUnseen,
-    LeavesUnseen,
 }
 
 impl World {
@@ -43,13 +43,8 @@ impl World {
         let attempt = self.boards.admit_stamped(&"a", file).go()?;
         let why = attempt.why();
         self.tries += 1;
-        if let Try::Writes | Try::WritesUnseen = how {
-            self.file += 1;
-        }
-        let _: Held = match how {
-            Try::Writes | Try::Leaves => attempt.failed_leaving(&self.file, &HOLD),
-            Try::WritesUnseen | Try::LeavesUnseen => attempt.failed(&HOLD),
-        };
+        self.file += u32::from(how == Try::Writes);
+        let _: Held = attempt.failed(&HOLD, |_| self.file);
         Some(why)
     }
 
@@ -65,7 +60,7 @@ impl World {
 }
 
 #[test]
-fn attempts_that_are_seen_to_write_are_two_and_then_wait_for_the_timer() {
+fn attempts_that_write_are_two_and_then_wait_for_the_timer() {
     let mut world = World::new();
     world.ticks(100, Try::Writes);
     assert_eq!(world.tries, 2);
@@ -77,52 +72,40 @@ fn attempts_that_are_seen_to_write_are_two_and_then_wait_for_the_timer() {
 }
 
 #[test]
-fn attempts_that_write_unseen_are_four_and_then_wait_for_the_timer() {
+fn one_that_writes_only_the_first_time_is_held_by_the_second() {
+    // As "create if not exists" does.
     let mut world = World::new();
-    world.ticks(100, Try::WritesUnseen);
-    assert_eq!(world.tries, 4);
-    world.clock.advance(TIMER);
-    assert_eq!(world.tick(Try::WritesUnseen), Some(Reason::Timer));
-    world.ticks(100, Try::WritesUnseen);
-    assert_eq!(world.tries, 5);
+    world.tick(Try::Writes);
+    world.ticks(100, Try::Leaves);
+    assert_eq!(world.tries, 2);
+    assert!(!world.is_self_disturbing());
+    world.file += 1;
+    assert_eq!(world.tick(Try::Leaves), Some(Reason::Changed));
 }
 
 #[test]
-fn one_that_writes_only_the_first_time_is_held_by_the_second() {
-    // As "create if not exists" does.
-    for (first, then) in [
-        (Try::Writes, Try::Leaves),
-        (Try::WritesUnseen, Try::LeavesUnseen),
-    ] {
-        let mut world = World::new();
-        world.tick(first);
-        world.ticks(100, then);
-        assert_eq!(world.tries, 2);
-        assert!(!world.is_self_disturbing());
-        world.file += 1;
-        assert_eq!(world.tick(then), Some(Reason::Changed));
+fn only_attempts_in_a_row_count() {
+    let mut world = World::new();
+    for how in [Try::Writes, Try::Leaves].repeat(10) {
+        world.file += 1; // By somebody else.
+        assert!(world.tick(how).is_some());
     }
+    assert!(!world.is_self_disturbing());
 }
 
 #[test]
 fn a_key_that_has_become_quiet_is_believed_again() {
-    for (loud, quiet) in [
-        (Try::Writes, Try::Leaves),
-        (Try::WritesUnseen, Try::LeavesUnseen),
-    ] {
-        let mut world = World::new();
-        world.ticks(100, loud);
-        world.clock.advance(TIMER);
-        assert_eq!(world.tick(quiet), Some(Reason::Timer));
-        // An unseen one needs a look that finds it unchanged.
-        assert_eq!(world.tick(quiet), None);
-        world.file += 1;
-        assert_eq!(world.tick(quiet), Some(Reason::Changed));
-    }
+    let mut world = World::new();
+    world.ticks(100, Try::Writes);
+    world.clock.advance(TIMER);
+    assert_eq!(world.tick(Try::Leaves), Some(Reason::Timer));
+    assert_eq!(world.tick(Try::Leaves), None);
+    world.file += 1;
+    assert_eq!(world.tick(Try::Leaves), Some(Reason::Changed));
 }
 
 #[test]
-fn a_writer_beside_attempts_that_are_seen_to_leave_it_alone_always_releases() {
+fn a_writer_beside_attempts_that_leave_it_alone_always_releases() {
     let mut world = World::new();
     for _ in 0..50 {
         world.tick(Try::Leaves);
@@ -132,31 +115,44 @@ fn a_writer_beside_attempts_that_are_seen_to_leave_it_alone_always_releases() {
 }
 
 #[test]
-fn a_look_between_two_writes_shows_that_it_was_not_the_attempt() {
-    let mut world = World::new();
-    for _ in 0..20 {
-        world.tick(Try::LeavesUnseen);
-        assert_eq!(world.tick(Try::LeavesUnseen), None);
-        world.file += 1;
-    }
-    assert_eq!(world.tries, 20);
-}
-
-#[test]
 fn without_a_timer_to_fall_back_to_a_change_still_releases() {
     let boards = Quarantine::<&str, u32>::new();
     for file in 0..20 {
         let attempt = boards.admit_stamped(&"a", file).go().unwrap();
-        attempt.failed_leaving(&(file + 1), &Hold::until_changed());
+        attempt.failed(&Hold::until_changed(), |before| before + 1);
     }
 }
 
 #[test]
 fn an_attempt_that_was_dropped_does_not_count() {
     let boards = Quarantine::<&str, u32>::new();
-    boards.admit_stamped(&"a", 0).go().unwrap().failed(&HOLD);
+    let fail = |file: u32, after: u32| {
+        let attempt = boards.admit_stamped(&"a", file).go().unwrap();
+        attempt.failed(&HOLD, |_| after)
+    };
+    fail(0, 1);
     for _ in 0..20 {
         assert!(boards.admit_stamped(&"a", 1).go().is_some());
     }
     assert!(matches!(boards.admit_stamped(&"a", 0), Admission::Held(_)));
+    assert!(!boards.status(&"a").unwrap().self_disturbing);
+    assert!(fail(1, 2).self_disturbing, "the second that wrote");
+}
+
+#[test]
+fn a_file_that_only_grows_old_during_the_attempts_does_not_disturb_itself() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let boards = Quarantine::<&str, FileState>::new();
+    for round in 0..20 {
+        std::fs::write(&file, [round]).unwrap();
+        // Long before the file's time, and long after it.
+        let [young, old] = [1, u32::MAX].map(|seconds| {
+            FileState::of_at(file.path(), SystemTime::UNIX_EPOCH + SECOND * seconds)
+        });
+        assert!(young.is_young() && !old.is_young());
+        let attempt = boards.admit_stamped(&"a", young).go().unwrap();
+        let held = attempt.failed(&HOLD, |before| old.aged_as(before));
+        assert!(!held.self_disturbing, "round {round}");
+        boards.release(&"a");
+    }
 }

@@ -92,7 +92,7 @@ fn a_directory_that_may_not_be_entered_is_a_state_that_can_last() -> Result {
         );
         let boards = Quarantine::<&str, FileState>::new();
         let attempt = boards.admit_stamped(&"a", state).go().unwrap();
-        attempt.failed(&Hold::until_changed());
+        attempt.failed(&Hold::until_changed(), |same| *same);
         assert!(boards.admit_stamped(&"a", state).go().is_none());
         assert!(boards.admit_stamped(&"a", look(&file)).go().is_some());
     }
@@ -188,14 +188,14 @@ fn a_young_stamp_costs_one_attempt_when_it_is_old_and_then_no_more() -> Result {
         .admit_stamped(&"a", young)
         .go()
         .unwrap()
-        .failed(&hold);
+        .failed(&hold, |same| *same);
     assert!(matches!(
         boards.admit_stamped(&"a", young),
         Admission::Held(_)
     ));
     let again = boards.admit(&"a", || look(&file)).go().unwrap();
     assert_eq!(again.why(), Reason::Changed);
-    again.failed(&hold);
+    again.failed(&hold, |same| *same);
     for _ in 0..5 {
         assert!(boards.admit(&"a", || look(&file)).go().is_none());
     }

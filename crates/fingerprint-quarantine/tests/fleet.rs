@@ -36,16 +36,16 @@ fn the_failing_one_is_counted_once_by_whichever_door_and_however_often_it_fails(
         handle.admit_stamped(1).go().unwrap(),
     );
     assert_eq!((first.in_trouble(), second.in_trouble()), (1, 1));
-    first.failed(&hold);
+    first.failed(&hold, |same| *same);
     assert_eq!(second.in_trouble(), 1, "on record meanwhile");
-    second.failed(&hold);
+    second.failed(&hold, |same| *same);
     let (third, fourth) = (
         things.admit_stamped(&3, 1).go().unwrap(),
         things.admit_stamped(&3, 1).go().unwrap(),
     );
-    third.failed(&hold);
+    third.failed(&hold, |same| *same);
     assert_eq!(fourth.in_trouble(), 2, "by key as well");
-    fourth.failed(&hold);
+    fourth.failed(&hold, |same| *same);
     things.forget(&3);
     assert_eq!(handle.admit_stamped(2).go().unwrap().in_trouble(), 1);
     assert_eq!(things.admit_stamped(&2, 1).go().unwrap().in_trouble(), 2);
@@ -60,7 +60,7 @@ proptest! {
         for thing in 0..known {
             let attempt = things.admit_stamped(&thing, 1).go().unwrap();
             if !guard.is_fleet_wide(attempt.in_trouble(), known as usize) {
-                attempt.failed(&Hold::until_changed());
+                attempt.failed(&Hold::until_changed(), |same| *same);
             }
         }
         let share = known as usize * usize::from(max_percent) / 100;

@@ -88,7 +88,7 @@ fn boards() -> Boards {
 
 fn fail(boards: &Boards, key: &Touchy, stamp: u32) -> Held {
     let attempt = boards.admit_stamped(key, stamp).go().unwrap();
-    attempt.failed(&HOLD)
+    attempt.failed(&HOLD, |same| *same)
 }
 
 /// What there is on record, and how many places are taken.
@@ -117,7 +117,7 @@ const VERBS: [(&str, &[Call], Verb); 16] = [
         &[Hashed, Compared, Cloned],
         |boards| {
             let attempt = boards.admit(&NEW, || unreachable!("healthy")).go();
-            format!("{:?}", attempt.unwrap().failed(&HOLD))
+            format!("{:?}", attempt.unwrap().failed(&HOLD, |same| *same))
         },
     ),
     ("another failure", &[Hashed, Compared], |boards| {
@@ -175,12 +175,12 @@ fn story(verb: Verb, fuse: Option<(Call, usize)>) -> Option<Vec<String>> {
         }
         assert_eq!(seen(&boards), before, "{fuse:?}");
     }
-    let mut story = vec![format!("{:?}", out.failed(&HOLD))];
+    let mut story = vec![format!("{:?}", out.failed(&HOLD, |same| *same))];
     story.push(format!("{} {:?}", verb(&boards), seen(&boards)));
     for key in KEYS {
         let attempt = boards.admit_stamped(key, 3).go().unwrap();
         story.push(format!("{attempt:?}"));
-        story.push(format!("{:?}", attempt.failed(&HOLD)));
+        story.push(format!("{:?}", attempt.failed(&HOLD, |same| *same)));
         assert!(matches!(boards.admit(key, || 3), Admission::Held(_)));
         assert!(boards.release(key));
         story.push(format!("{:?} {:?}", boards.admit(key, || 3), seen(&boards)));
@@ -242,12 +242,12 @@ fn a_handle_and_the_end_of_a_probe_call_nothing_of_a_key_s() {
             assert_eq!(by_key.in_trouble(), 1);
             assert!(by_key.ok().is_some());
             let by_handle = || handle.admit_stamped(2).go().unwrap();
-            by_handle().failed(&HOLD);
+            by_handle().failed(&HOLD, |same| *same);
             assert!(handle.status().is_some() && handle.release());
-            by_handle().failed_leaving(&2, &HOLD);
+            by_handle().failed(&HOLD, |_| 3);
             assert_eq!(boards.release_all(|_, _| true), 1);
             assert!(by_handle().ok().is_some());
-            by_handle().failed(&HOLD);
+            by_handle().failed(&HOLD, |same| *same);
             assert!(handle.clone().forget());
             drop(handle);
         });
@@ -301,31 +301,35 @@ fn a_predicate_that_panics_leaves_what_it_was_not_asked_about() {
 }
 
 #[test]
-fn a_comparison_that_panics_when_a_failure_is_told_frees_the_key_and_notes_nothing() {
-    #[derive(Debug)]
-    struct Sour;
-    impl PartialEq for Sour {
+fn a_look_or_a_comparison_that_panics_when_a_failure_is_told_frees_the_key_and_notes_nothing() {
+    /// What cannot be compared is what the look afterwards brings.
+    #[derive(Clone, Copy, Debug)]
+    enum Stamp {
+        Sweet,
+        Sour,
+    }
+    impl PartialEq for Stamp {
         fn eq(&self, _: &Self) -> bool {
-            resume_unwind(Box::new("comparison"))
+            matches!(self, Self::Sweet) || resume_unwind(Box::new("comparison"))
         }
     }
-    impl Eq for Sour {}
+    impl Eq for Stamp {}
 
-    let boards = Quarantine::<u32, Sour>::new();
-    let tell = || {
-        let attempt = boards.admit_stamped(&1, Sour).go().unwrap();
-        attempt.failed_leaving(&Sour, &HOLD)
-    };
+    let boards = Quarantine::<u32, Stamp>::new();
+    let attempt = || boards.admit_stamped(&1, Stamp::Sweet).go().unwrap();
+    let tell = || attempt().failed(&HOLD, |_| Stamp::Sour);
+    let look = || attempt().failed(&HOLD, |_| resume_unwind(Box::new("look")));
     assert!(catch_unwind(AssertUnwindSafe(tell)).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(look)).is_err());
     assert!(boards.is_empty());
-    boards.admit_stamped(&1, Sour).go().unwrap().failed(&HOLD);
+    attempt().failed(&HOLD, |same| *same);
     // So that the question compares nothing.
     boards.release(&1);
     for _ in 0..2 {
         assert!(catch_unwind(AssertUnwindSafe(tell)).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(look)).is_err());
         let held = boards.status(&1).unwrap();
         assert_eq!((held.attempts, held.probing), (1, false));
     }
-    let attempt = boards.admit_stamped(&1, Sour).go().unwrap();
-    assert_eq!(attempt.failed(&HOLD).attempts, 2);
+    assert_eq!(attempt().failed(&HOLD, |same| *same).attempts, 2);
 }

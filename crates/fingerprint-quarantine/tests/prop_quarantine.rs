@@ -174,11 +174,8 @@ impl<'q> Key<'q> {
     fn fail(&mut self, hold: Hold, now: Duration) {
         let Some(out) = self.take() else { return };
         let why = out.attempt.why();
-        // As if looked at right after it: nobody writes during an attempt in this model.
-        let held = match out.stamp {
-            Some(stamp) => out.attempt.failed_leaving(&stamp, &hold),
-            None => out.attempt.failed(&hold),
-        };
+        // Nobody writes during an attempt in this model.
+        let held = out.attempt.failed(&hold, |same| *same);
         let fresh = Record {
             stamp: out.stamp,
             hold,

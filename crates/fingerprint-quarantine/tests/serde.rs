@@ -36,7 +36,7 @@ fn a_kind_without_a_word_reads_back_as_changed() -> Result<(), serde_json::Error
 fn what_is_held_has_stable_words() -> Result<(), serde_json::Error> {
     let boards = Quarantine::<u32, u32>::new();
     let attempt = boards.admit_stamped(&1, 1).go().unwrap();
-    let held = attempt.failed(&Hold::until_changed());
+    let held = attempt.failed(&Hold::until_changed(), |same| *same);
     let json = serde_json::to_value(held)?;
     assert_eq!(json["standing"], "held");
     assert_eq!(json["retry_in"], serde_json::Value::Null);

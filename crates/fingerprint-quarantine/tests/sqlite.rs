@@ -189,7 +189,7 @@ fn a_board_with_a_missing_column_is_left_alone_until_another_tool_adds_it() -> R
         match result {
             Ok(_) => drop(attempt.ok()),
             Err(_) => {
-                attempt.failed_leaving(&files.observe_at(later()), &Hold::until_changed());
+                attempt.failed(&Hold::until_changed(), |_| files.observe_at(later()));
             }
         }
         Ok(Some(why))
@@ -224,6 +224,31 @@ fn a_database_is_young_if_its_file_or_its_log_is() -> Result {
     };
     assert!(is_young_with_log_of(later() - Duration::from_millis(9))?);
     assert!(!is_young_with_log_of(later() - Duration::from_millis(11))?);
+    Ok(())
+}
+
+#[test]
+fn a_database_whose_file_or_log_only_grows_old_looks_as_it_did_at_its_age() -> Result {
+    let dir = TempDir::new()?;
+    let db = dir.path().join("a.db");
+    let files = SqliteFiles::new(&db);
+    fs::write(&db, "file")?;
+    fs::write(files.wal(), "log")?;
+    let both = files.observe_at(SystemTime::UNIX_EPOCH);
+    let neither = files.observe_at(later());
+    // One may have been written long before the other.
+    let (mut log_only, mut main_only) = (both, neither);
+    (log_only.main, main_only.main) = (neither.main, both.main);
+    assert!(log_only.is_young() && main_only.is_young() && log_only != main_only);
+    for before in [both, log_only, main_only, neither] {
+        for after in [both, neither] {
+            assert_eq!(after.aged_as(&before), before);
+        }
+    }
+    fs::write(files.wal(), "a longer log")?;
+    assert_ne!(files.observe_at(later()).aged_as(&both), both);
+    fs::remove_file(files.wal())?;
+    assert_ne!(files.observe_at(later()).aged_as(&both), both);
     Ok(())
 }
 

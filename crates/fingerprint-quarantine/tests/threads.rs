@@ -15,7 +15,7 @@ const HOLD: Hold = Hold::until_changed();
 
 fn hold(boards: &Boards, key: &str, stamp: u32) {
     let attempt = boards.admit_stamped(key, stamp).go().unwrap();
-    attempt.failed(&HOLD);
+    attempt.failed(&HOLD, |same| *same);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_key_forgotten_during_a_look_is_healthy_and_has_its_stamp() {
     });
     let attempt = admission.go().unwrap();
     assert_eq!((attempt.why(), attempt.stamp()), (Reason::New, Some(&1)));
-    assert_eq!(attempt.failed(&HOLD).standing, Standing::Held);
+    assert_eq!(attempt.failed(&HOLD, |same| *same).standing, Standing::Held);
 }
 
 #[test]
@@ -96,18 +96,26 @@ fn an_attempt_whose_thread_panics_is_as_if_it_had_not_been() {
 
 #[test]
 fn a_stamp_whose_comparison_panics_leaves_no_stuck_key_and_no_poison() {
-    struct Sour;
-    impl PartialEq for Sour {
+    #[derive(Clone, Copy)]
+    enum Stamp {
+        Sweet,
+        Sour,
+    }
+    impl PartialEq for Stamp {
         fn eq(&self, _: &Self) -> bool {
-            resume_unwind(Box::new(()))
+            matches!(self, Self::Sweet) || resume_unwind(Box::new(()))
         }
     }
-    impl Eq for Sour {}
+    impl Eq for Stamp {}
 
-    let boards = Quarantine::<u32, Sour>::new();
-    boards.admit_stamped(&1, Sour).go().unwrap().failed(&HOLD);
+    let boards = Quarantine::<u32, Stamp>::new();
+    boards
+        .admit_stamped(&1, Stamp::Sweet)
+        .go()
+        .unwrap()
+        .failed(&HOLD, |same| *same);
     for _ in 0..2 {
-        let ask = || drop(boards.admit_stamped(&1, Sour));
+        let ask = || drop(boards.admit_stamped(&1, Stamp::Sour));
         assert!(catch_unwind(AssertUnwindSafe(ask)).is_err());
         assert!(!boards.status(&1).unwrap().probing);
     }
@@ -155,7 +163,7 @@ fn eight_threads_at_one_held_key_have_one_attempt_out_at_a_time() {
                 tries.fetch_add(1, SeqCst);
                 thread::yield_now();
                 out.fetch_sub(1, SeqCst);
-                attempt.failed(&HOLD);
+                attempt.failed(&HOLD, |same| *same);
             }
         }
     };

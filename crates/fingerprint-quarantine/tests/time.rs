@@ -19,7 +19,7 @@ fn fail_at_the_timer(boards: &Boards, clock: &FakeClock, hold: &Hold) -> Duratio
     clock.advance(Duration::from_nanos(1));
     let attempt = go(boards, 1);
     assert_eq!(attempt.why(), Reason::Timer);
-    attempt.failed(hold);
+    attempt.failed(hold, |same| *same);
     wait
 }
 
@@ -42,7 +42,13 @@ fn the_clock_is_read_once_per_verb_and_never_for_a_healthy_key() {
     };
     let hold = Hold::until_changed();
     let handle = boards.handle(&1);
-    let fail = |stamp| boards.admit_stamped(&1, stamp).go().unwrap().failed(&hold);
+    let fail = |stamp| {
+        boards
+            .admit_stamped(&1, stamp)
+            .go()
+            .unwrap()
+            .failed(&hold, |same| *same)
+    };
     assert_eq!(reads(&|| _ = fail(1)), 1);
     assert_eq!(reads(&|| _ = boards.admit(&1, || 1)), 1, "held");
     assert_eq!(reads(&|| _ = boards.admit(&1, || 2)), 1, "changed");
@@ -62,7 +68,7 @@ fn the_clock_is_read_once_per_verb_and_never_for_a_healthy_key() {
 fn attempts_at_an_unchanged_thing_follow_b_2b_4b_up_to_the_cap() {
     let (boards, clock) = boards();
     let hold = Hold::until_changed().or_retry(Backoff::new(SECOND * 10, SECOND * 60));
-    go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold, |same| *same);
     let waits: Vec<u64> = (0..5)
         .map(|_| fail_at_the_timer(&boards, &clock, &hold).as_secs())
         .collect();
@@ -73,25 +79,28 @@ fn attempts_at_an_unchanged_thing_follow_b_2b_4b_up_to_the_cap() {
 fn after_a_success_the_next_failure_starts_again_at_b() {
     let (boards, clock) = boards();
     let hold = Hold::for_time(Backoff::new(SECOND * 10, SECOND * 60));
-    go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold, |same| *same);
     fail_at_the_timer(&boards, &clock, &hold);
     clock.advance(SECOND * 20);
     let recovery = go(&boards, 1).ok().unwrap();
     assert_eq!((recovery.attempts, recovery.lasted), (2, SECOND * 30));
-    assert_eq!(go(&boards, 1).failed(&hold).retry_in, Some(SECOND * 10));
+    assert_eq!(
+        go(&boards, 1).failed(&hold, |same| *same).retry_in,
+        Some(SECOND * 10)
+    );
 }
 
 #[test]
 fn only_timed_attempts_make_the_wait_longer_and_a_release_makes_it_short_again() {
     let (boards, clock) = boards();
     let hold = Hold::until_changed().or_retry(Backoff::new(SECOND * 10, SECOND * 60));
-    go(&boards, 1).failed(&hold);
+    go(&boards, 1).failed(&hold, |same| *same);
     fail_at_the_timer(&boards, &clock, &hold);
     clock.advance(SECOND);
-    let changed = go(&boards, 2).failed_leaving(&2, &hold);
+    let changed = go(&boards, 2).failed(&hold, |same| *same);
     assert_eq!(changed.retry_in, Some(SECOND * 20));
     boards.release("a");
-    let released = go(&boards, 2).failed_leaving(&2, &hold);
+    let released = go(&boards, 2).failed(&hold, |same| *same);
     assert_eq!(released.retry_in, Some(SECOND * 10));
 }
 
@@ -104,7 +113,7 @@ fn a_thing_that_is_written_all_the_time_is_tried_no_more_often_than_min_hold_all
         if let Admission::Go(attempt) = boards.admit_stamped("a", second) {
             tries += 1;
             // Nothing but the writer changes it, and that between the attempts.
-            attempt.failed_leaving(&second, &hold);
+            attempt.failed(&hold, |same| *same);
         }
         clock.advance(SECOND);
     }
@@ -115,7 +124,10 @@ fn a_thing_that_is_written_all_the_time_is_tried_no_more_often_than_min_hold_all
 fn min_hold_also_outlasts_a_shorter_timer_but_not_a_person() {
     let (boards, clock) = boards();
     let hold = Hold::for_time(Backoff::every(SECOND)).at_least(SECOND * 5);
-    assert_eq!(go(&boards, 1).failed(&hold).retry_in, Some(SECOND * 5));
+    assert_eq!(
+        go(&boards, 1).failed(&hold, |same| *same).retry_in,
+        Some(SECOND * 5)
+    );
     clock.advance(SECOND * 4);
     assert_eq!(held(&boards, 1).retry_in, Some(SECOND));
     boards.release("a");
@@ -129,7 +141,13 @@ fn keys_that_fail_together_do_not_come_back_together() {
         let hasher = BuildHasherDefault::<DefaultHasher>::new();
         let boards = Quarantine::<u32, u32, _, _>::with_clock_and_hasher(clock.clone(), hasher);
         let hold = Hold::for_time(Backoff::every(SECOND * 100).with_jitter(20));
-        let fail = |key: u32| boards.admit_stamped(&key, 1).go().unwrap().failed(&hold);
+        let fail = |key: u32| {
+            boards
+                .admit_stamped(&key, 1)
+                .go()
+                .unwrap()
+                .failed(&hold, |same| *same)
+        };
         (0..100).filter_map(|key| fail(key).retry_in).collect()
     };
     let mut waits = retries();
@@ -142,7 +160,12 @@ fn keys_that_fail_together_do_not_come_back_together() {
 
 /// Fails, waits for the timer, works, and stays healthy so long; the wait that was.
 fn flap(key: &Handle<u32, u32, FakeClock>, clock: &FakeClock, hold: &Hold, healthy: u32) -> u64 {
-    let wait = key.admit_stamped(1).go().unwrap().failed(hold).retry_in;
+    let wait = key
+        .admit_stamped(1)
+        .go()
+        .unwrap()
+        .failed(hold, |same| *same)
+        .retry_in;
     clock.advance(wait.unwrap());
     let attempt = key.admit_stamped(1).go().unwrap();
     assert_eq!(attempt.why(), Reason::Timer);
@@ -176,7 +199,12 @@ fn what_somebody_mended_starts_anew_and_so_does_what_has_no_handle() {
     let keys = Quarantine::<u32, u32, _>::with_clock(clock.clone());
     let hold = Hold::until_changed()
         .or_retry(Backoff::new(SECOND * 10, SECOND * 60).with_decay(SECOND * 1_000));
-    let fail = |stamp| keys.admit_stamped(&1, stamp).go().unwrap().failed(&hold);
+    let fail = |stamp| {
+        keys.admit_stamped(&1, stamp)
+            .go()
+            .unwrap()
+            .failed(&hold, |same| *same)
+    };
     let key = keys.handle(&1);
     let mends: [&dyn Fn() -> u32; 4] = [
         &|| {
@@ -221,8 +249,11 @@ fn the_growth_that_a_handle_remembers_also_counts_after_probation() {
     let key = Quarantine::<u32, u32, _>::with_clock(clock.clone()).handle(&1);
     let hold = Hold::for_time(Backoff::new(SECOND * 10, SECOND * 60).with_decay(SECOND * 1_000));
     flap(&key, &clock, &hold, 0);
-    key.admit(|| 1).go().unwrap().failed(&hold);
+    key.admit(|| 1).go().unwrap().failed(&hold, |same| *same);
     let second = key.admit(|| 1).go().unwrap();
     assert_eq!(second.why(), Reason::Probation);
-    assert_eq!(second.failed(&hold).retry_in, Some(SECOND * 20));
+    assert_eq!(
+        second.failed(&hold, |same| *same).retry_in,
+        Some(SECOND * 20)
+    );
 }

@@ -178,12 +178,8 @@ impl BoardState {
     }
 
     /// What an attempt leaves that began with this stamp: the same one, if nothing but the files' age has changed since.
-    pub(crate) fn left(&self, before: SqliteStamp) -> SqliteStamp {
-        let after = self.observe();
-        match ageless(after) == ageless(before) {
-            true => before,
-            false => after,
-        }
+    pub(crate) fn left(&self, before: &SqliteStamp) -> SqliteStamp {
+        self.observe().aged_as(before)
     }
 
     /// The files' stamp as text.
@@ -324,9 +320,9 @@ mod tests {
             std::thread::yield_now();
         }
         assert_ne!(state.observe(), before);
-        assert_eq!(state.left(before), before);
+        assert_eq!(state.left(&before), before);
         fs::write(state.board.db(), "another board")?;
-        assert_ne!(state.left(before), before);
+        assert_ne!(state.left(&before), before);
         Ok(())
     }
 }

@@ -181,7 +181,7 @@ impl Turn<'_> {
         let held = is_hold.then(|| {
             state.close(site);
             let hold = resilience::hold(&self.tick.config.quarantine);
-            self.attempt.failed_leaving(&state.left(self.before), &hold)
+            self.attempt.failed(&hold, |before| state.left(before))
         });
         if held.is_none() && is_damage(state, error) {
             // One read came back wrong. The page may still be in the connection's memory, and is not read again from there.

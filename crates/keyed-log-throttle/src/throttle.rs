@@ -155,9 +155,9 @@ impl<K, C: Clock, S: BuildHasher> LogThrottle<K, C, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
+        let mark = self.mark(key);
         // Before the lock: a locked instruction waits for all before it, and would wait for this too.
         let now = self.inner.core.at_most();
-        let mark = self.mark(key);
         let lasts = |slot: &Slot<K>| slot.holds_back(now);
         match self.inner.shards.with(mark, key, class, lasts) {
             Some(true) => None,

@@ -7,8 +7,12 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use fingerprint_quarantine::{Admission, Hold, Quarantine};
+use fingerprint_quarantine::{Admission, Backoff, Hold, Quarantine};
+
+/// The timer is for servers that change the ETag with every answer.
+const HOLD: Hold = Hold::until_changed().or_retry(Backoff::every(Duration::from_secs(3600)));
 
 /// What the server has, one after the other: the ETag and the feed.
 const EDITIONS: [(&str, &str); 3] = [("v1", "<one>"), ("v2", "<two"), ("v3", "<two>")];
@@ -56,7 +60,8 @@ fn poll(feeds: &Quarantine<String, Option<String>>, server: SocketAddr) -> io::R
         attempt.ok();
         format!("{feed} ({why})")
     } else {
-        let held = attempt.failed(&Hold::until_changed(), |_| look());
+        // No answer now says nothing about the feed.
+        let held = attempt.failed(&HOLD, |before| look().or_else(|| before.clone()));
         format!("broken: {held}")
     })
 }

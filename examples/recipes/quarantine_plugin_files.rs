@@ -34,7 +34,7 @@ impl Host {
             self.reads += 1;
             if let Some(workers) = read(&path) {
                 attempt.ok();
-                self.workers.insert(path.clone(), workers);
+                self.workers.insert(path, workers);
             } else {
                 // The settings from before stay in use.
                 attempt.failed(&HOLD, |before| look().aged_as(before));

@@ -43,13 +43,13 @@ fn by_both_doors<T: Eq + Copy>(kind: &str, stamp: T, look: impl Fn() -> T) {
     };
     marked(&format!("{kind}-healthy"), settle);
     let other = things.admit_stamped("other", stamp).go();
-    other.map(|attempt| attempt.failed(&HOLD, |same| *same));
+    other.map(|attempt| attempt.failed(&HOLD, |_| look()));
     marked(&format!("{kind}-healthy-beside-a-held-one"), settle);
 
     let hold = |hold: &Hold| {
         things.forget("thing");
         let attempt = things.admit_stamped("thing", stamp).go();
-        attempt.map(|attempt| attempt.failed(hold, |same| *same));
+        attempt.map(|attempt| attempt.failed(hold, |_| look()));
     };
     hold(&HOLD.at_least(LONG));
     marked(&format!("{kind}-held-in-min-hold"), || {

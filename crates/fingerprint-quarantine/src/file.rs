@@ -24,9 +24,10 @@ const COARSE_STEP_NS: i128 = 2_000_000_000;
 ///
 /// This needs the wall clock, because that is what file systems write down; the quarantine itself only knows monotonic time. It is
 /// read once per look, before it, and only compared with ctime: nothing waits for it. So a clock that steps, or a file from the future,
-/// costs one attempt more at some time. What stays is a clock that runs ahead of the file system's by more than a step (a file server
-/// that is behind, or a step forward in just that moment): then a second write within one step goes unseen, and the timer of the
-/// [`Hold`](crate::Hold) is the way out.
+/// costs one attempt more at some time. Two things stay. An attempt that writes, twice within one step, cannot be told from one that leaves
+/// the file alone: where attempts may write, a hold of that length ([`Hold::at_least`](crate::Hold::at_least)) keeps them a step
+/// apart. And a clock that runs ahead of the file system's by more than a step (a file server that is behind, or a step forward in just
+/// that moment): then a second write within one step goes unseen, and the timer of the [`Hold`](crate::Hold) is the way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -205,7 +206,7 @@ impl FileState {
     /// use std::time::{Duration, SystemTime};
     /// use fingerprint_quarantine::FileState;
     ///
-    /// let (file, now) = (tempfile::NamedTempFile::new()?, SystemTime::now());
+    /// let (now, file) = (SystemTime::now(), tempfile::NamedTempFile::new()?);
     /// let [young, old] = [now, now + Duration::from_secs(60)].map(|now| FileState::of_at(file.path(), now));
     /// assert_ne!(old, young);
     /// assert_eq!(old.aged_as(&young), young);

@@ -72,7 +72,7 @@ impl SqliteStamp {
     /// ```
     /// # use std::time::{Duration, SystemTime};
     /// # use fingerprint_quarantine::SqliteFiles;
-    /// let (db, now) = (tempfile::NamedTempFile::new()?, SystemTime::now());
+    /// let (now, db) = (SystemTime::now(), tempfile::NamedTempFile::new()?);
     /// let files = SqliteFiles::new(db.path());
     /// let [young, old] = [now, now + Duration::from_secs(60)].map(|now| files.observe_at(now));
     /// assert_ne!(old, young);

@@ -115,6 +115,18 @@ fn a_writer_beside_attempts_that_leave_it_alone_always_releases() {
 }
 
 #[test]
+fn a_mend_that_comes_during_the_second_such_attempt_in_a_row_waits_for_the_timer() {
+    let mut world = World::new();
+    // Others write, but nobody can see that.
+    world.ticks(2, Try::Writes);
+    let mended = world.file;
+    assert_eq!(world.tick(Try::Leaves), None);
+    world.clock.advance(TIMER);
+    assert_eq!(world.tick(Try::Leaves), Some(Reason::Timer));
+    assert_eq!((world.file, world.tries), (mended, 3));
+}
+
+#[test]
 fn without_a_timer_to_fall_back_to_a_change_still_releases() {
     let boards = Quarantine::<&str, u32>::new();
     for file in 0..20 {

@@ -173,10 +173,10 @@ impl<K, C, S> Builder<K, C, S> {
         }
     }
 
-    /// The hasher for keys; `hashbrown`'s unless set, which is fast and seeded at random.
+    /// The hasher for keys; `hashbrown`'s unless set, which is fast, and seeded by addresses in memory.
     ///
     /// Whoever chooses the keys and watches how long checks take could find some whose hashes collide; a look-up among those compares
-    /// them one by one, up to the capacity. Where that matters take the standard library's, which costs a check by key some 7 to 15 ns.
+    /// them one by one, up to the capacity. Where that matters take the standard library's, which costs a check by key 6 to 18 ns more.
     ///
     /// ```
     /// use keyed_log_throttle::LogThrottle;

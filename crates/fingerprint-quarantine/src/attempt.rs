@@ -200,9 +200,9 @@ impl<K, T, C: Clock, Q: ?Sized> Attempt<'_, K, T, C, Q> {
     /// It failed: leave the key alone as `hold` says. Returns what is on record now.
     ///
     /// `observe` takes the stamp once more, and is given the one from before the attempt: if they differ, the attempt has probably changed
-    /// the thing itself, and would release its own key for ever. After two such attempts in a row, whoever it was that wrote meanwhile, the
-    /// key waits for its timer (if its hold has one) until an attempt leaves the stamp alone. `observe` must really look: a copy of the
-    /// stamp from before says that this attempt has changed nothing.
+    /// the thing itself, and would release its own key for ever. After two such attempts of an incident, whoever it was that wrote meanwhile,
+    /// the key waits for its timer (if its hold has one) until an attempt leaves the stamp alone; from then on one is enough. `observe`
+    /// must really look: a copy of the stamp from before says that this attempt has changed nothing.
     ///
     /// Without a stamp (the first attempt by [`Quarantine::admit`](crate::Quarantine::admit)) there is nothing to compare: `observe` is not
     /// called, and the key goes on probation instead. After a manual release that came while this attempt was out, it stays released. And

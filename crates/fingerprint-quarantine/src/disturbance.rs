@@ -15,7 +15,7 @@ impl Disturbance {
         // One that leaves it alone makes the key heed changes again, and the next that does not ends that: else attempts which write now
         // and then would have one more each time.
         Self(match changed {
-            true => self.0.saturating_add(1).min(ROUNDS_MAX),
+            true => (self.0 + 1).min(ROUNDS_MAX),
             false => self.0.min(ROUNDS_MAX - 1),
         })
     }

@@ -284,8 +284,26 @@ fn first_grant(c: &mut Criterion) {
     });
 }
 
-/// Two threads ask at once, each for all keys; the time is that of one question on one thread.
-fn two_threads(c: &mut Criterion) {
+/// Two threads ask at once for one key; the time is that of one question on one thread.
+fn one_hot_key_two_threads(c: &mut Criterion) {
+    let spent = Spent::new(1);
+    let group = &mut group(c, "once_per_key_repair/spent, one key, 2 threads");
+    both(group, "limit: one probe, no lock", |_| {
+        spent.probe(black_box(0))
+    });
+    both(group, "by key", |_| spent.by_key(black_box(0)));
+    both(group, "peer: Mutex<HashSet<String>>", |_| {
+        spent.mutex(black_box(0))
+    });
+    both(group, "peer: DashMap<String, OnceLock>", |_| {
+        spent.dashmap(black_box(0))
+    });
+    both(group, "peer: once_map", |_| spent.once_map(black_box(0)));
+    both(group, "peer: papaya", |_| spent.papaya(black_box(0)));
+}
+
+/// As before, each for all keys.
+fn many_keys_two_threads(c: &mut Criterion) {
     let spent = Spent::new(KEYS);
     let group = &mut group(c, "once_per_key_repair/spent, 10,000 keys, 2 threads");
     both(group, "limit: one probe, no lock", |at| spent.probe(at));
@@ -363,6 +381,7 @@ criterion_group!(
     handles,
     unknown_keys,
     first_grant,
-    two_threads
+    one_hot_key_two_threads,
+    many_keys_two_threads
 );
 criterion_main!(benches);

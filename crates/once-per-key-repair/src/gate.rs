@@ -31,7 +31,8 @@ use crate::turn::Turn;
 /// ```
 ///
 /// Each verb costs one look-up under a short read lock; only the first sight of a key and [`retain`](Self::retain) lock for
-/// writing. Of the caller's code only the key's `Hash` and `Eq` run under that lock; they must not call the gate.
+/// writing. Of the caller's code only the key's `Hash` and `Eq` run under that lock; they must not call the gate. The first key of
+/// each of the gate's 16 tables is told to be spent without the lock: in a gate of few keys most of them.
 pub struct RepairGate<K, S = RandomState> {
     table: Table<K>,
     hasher: S,
@@ -109,7 +110,7 @@ impl<K, S> RepairGate<K, S> {
         self
     }
 
-    /// The number of keys that take memory, whatever their state.
+    /// The number of keys that the gate knows, whatever their state: those entered, or with a handle, and not forgotten since.
     ///
     /// ```
     /// # use once_per_key_repair::RepairGate;
@@ -123,7 +124,7 @@ impl<K, S> RepairGate<K, S> {
         self.table.len()
     }
 
-    /// Whether no key takes memory.
+    /// Whether the gate knows no key.
     ///
     /// ```
     /// # use once_per_key_repair::RepairGate;
@@ -195,14 +196,18 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
+        let mark = Mark::of(key, &self.hasher);
+        if let Some(outcome) = self.table.first(key, mark) {
+            return Turn::Spent(outcome);
+        }
         // The many who may not repair count no reference.
-        let found = self.table.find(key, &self.hasher, |slot| {
+        let found = self.table.find(key, mark, |slot| {
             slot.outcome().ok_or_else(|| Arc::clone(slot))
         });
         match found {
-            Ok(Ok(outcome)) => Turn::Spent(outcome),
-            Ok(Err(slot)) => Turn::claim(slot),
-            Err(mark) => Turn::claim(self.insert(key, mark, make)),
+            Some(Ok(outcome)) => Turn::Spent(outcome),
+            Some(Err(slot)) => Turn::claim(slot),
+            None => Turn::claim(self.insert(key, mark, make)),
         }
     }
 
@@ -222,10 +227,10 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
+        let mark = Mark::of(key, &self.hasher);
         self.table
-            .find(key, &self.hasher, |slot| slot.outcome())
-            .ok()
-            .flatten()
+            .first(key, mark)
+            .or_else(|| self.table.find(key, mark, |slot| slot.outcome())?)
     }
 
     /// Allows one more turn, or the whole budget again. For an operator, or for whoever knows that the world has changed: a loop
@@ -250,9 +255,10 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     where
         Q: ?Sized + Hash + Equivalent<K>,
     {
-        match self.table.find(key, &self.hasher, Arc::clone) {
-            Ok(slot) => slot.rearm(),
-            Err(_) => Rearmed::Unspent,
+        let mark = Mark::of(key, &self.hasher);
+        match self.table.find(key, mark, Arc::clone) {
+            Some(slot) => slot.rearm(),
+            None => Rearmed::Unspent,
         }
     }
 
@@ -270,14 +276,16 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     where
         Q: ?Sized + Hash + Equivalent<K> + ToOwned<Owned = K>,
     {
-        let found = self.table.find(key, &self.hasher, Arc::clone);
-        Handle::new(found.unwrap_or_else(|mark| self.insert(key, mark, Q::to_owned)))
+        let mark = Mark::of(key, &self.hasher);
+        let found = self.table.find(key, mark, Arc::clone);
+        Handle::new(found.unwrap_or_else(|| self.insert(key, mark, Q::to_owned)))
     }
 
     /// Forgets the keys that `keep` refuses, for instance of things that are gone. A forgotten key is untried again.
     ///
     /// A key whose permit is out stays. A key with a live [`Handle`] becomes untried as well, for the handle and for everyone; its
-    /// memory goes with a later call, when the handles are gone. `keep` runs outside all locks and may use the gate.
+    /// memory goes with a later call, when the handles are gone. That of up to 16 keys, the first of each table, goes with the
+    /// gate. `keep` runs outside all locks and may use the gate.
     ///
     /// ```
     /// # use once_per_key_repair::{RepairGate, Turn};

@@ -64,6 +64,14 @@ impl<K> Slot<K> {
         self.mark
     }
 
+    /// Whether they differ in their state only.
+    pub(crate) fn is_twin(&self, other: &Self) -> bool
+    where
+        K: PartialEq,
+    {
+        self.mark == other.mark && self.budget == other.budget && self.key == other.key
+    }
+
     pub(crate) fn claim(&self) -> Claim {
         let mut flight = lock(&self.flight);
         // Asked under the lock: the turn may have ended since the caller last looked.

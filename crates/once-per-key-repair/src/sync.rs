@@ -11,7 +11,7 @@ pub(crate) use loom::{
 #[cfg(not(all(test, once_per_key_loom)))]
 pub(crate) use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread::{ThreadId, current},
@@ -69,4 +69,32 @@ pub(crate) fn wait_timeout_while<'a, T>(
     condition: impl FnMut(&mut T) -> bool,
 ) -> MutexGuard<'a, T> {
     wait_while(condvar, guard, condition)
+}
+
+/// Loom has none of its own: std's, and an atomic for loom to see when it is set. That is done by one thread at a time, here.
+#[cfg(all(test, once_per_key_loom))]
+pub(crate) struct OnceLock<T> {
+    value: std::sync::OnceLock<T>,
+    is_set: AtomicBool,
+}
+
+#[cfg(all(test, once_per_key_loom))]
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            value: std::sync::OnceLock::new(),
+            is_set: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        let is_set = self.is_set.load(Ordering::Acquire);
+        is_set.then(|| self.value.get()).flatten()
+    }
+
+    pub(crate) fn get_or_init(&self, value: impl FnOnce() -> T) -> &T {
+        let value = self.value.get_or_init(value);
+        self.is_set.store(true, Ordering::Release);
+        value
+    }
 }

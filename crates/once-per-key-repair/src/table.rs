@@ -1,12 +1,14 @@
-//! Where slots live: hash tables, each behind its own lock. No user code but a key's `Hash` and `Eq` runs under one.
+//! Where slots live: hash tables, each behind its own lock, and each with its first slot beside the lock. No user code but a
+//! key's `Hash` and `Eq` runs under one.
 
 use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroU8;
 
 use hashbrown::{Equivalent, HashTable};
 
+use crate::outcome::Outcome;
 use crate::slot::Slot;
-use crate::sync::{Arc, RwLock, read, write};
+use crate::sync::{Arc, OnceLock, RwLock, read, write};
 
 /// How many tables share the keys, so that threads with different keys seldom meet at one lock's cache line.
 #[cfg(not(all(test, once_per_key_loom)))]
@@ -26,10 +28,19 @@ pub(crate) struct Table<K> {
 #[repr(align(128))]
 struct Shard<K> {
     slots: RwLock<HashTable<Arc<Slot<K>>>>,
+    /// The slot that was the first in the table, to be asked without the lock whether it is spent, and nothing else: one that
+    /// has left the table since is untried, and nobody makes it anything else until [`Table::insert`] puts it back.
+    first: OnceLock<First<K>>,
+}
+
+/// With its mark, so that who seeks another key need not follow the pointer.
+struct First<K> {
+    mark: Mark,
+    slot: Arc<Slot<K>>,
 }
 
 /// What a slot keeps of its key's hash: both halves in one, as a hasher may leave one of them empty.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Mark(u32);
 
 // ===== impl Table =====
@@ -41,6 +52,7 @@ impl<K> Table<K> {
             shards: [const {
                 Shard {
                     slots: RwLock::new(HashTable::new()),
+                    first: OnceLock::new(),
                 }
             }; SHARDS],
         }
@@ -52,6 +64,7 @@ impl<K> Table<K> {
         Self {
             shards: [Shard {
                 slots: RwLock::new(HashTable::new()),
+                first: OnceLock::new(),
             }],
         }
     }
@@ -99,37 +112,60 @@ impl Mark {
     }
 }
 
-impl<K: Hash + Eq> Table<K> {
-    /// What `take` makes of the key's slot, under the lock; or the mark of a key that has none.
+impl<K> Table<K> {
+    /// How the key's last turn ended, if it is the first of its table and spent. Takes no lock.
+    #[inline]
+    pub(crate) fn first<Q>(&self, key: &Q, mark: Mark) -> Option<Outcome>
+    where
+        Q: ?Sized + Equivalent<K>,
+    {
+        let first = self.shard(mark.wide()).first.get()?;
+        if first.mark == mark && key.equivalent(first.slot.key()) {
+            first.slot.outcome()
+        } else {
+            None
+        }
+    }
+
+    /// What `take` makes of the key's slot, under the lock; `None` if it has none.
     #[inline]
     pub(crate) fn find<Q, T>(
         &self,
         key: &Q,
-        hasher: &impl BuildHasher,
+        mark: Mark,
         take: impl FnOnce(&Arc<Slot<K>>) -> T,
-    ) -> Result<T, Mark>
+    ) -> Option<T>
     where
-        Q: ?Sized + Hash + Equivalent<K>,
+        Q: ?Sized + Equivalent<K>,
     {
-        let mark = Mark::of(key, hasher);
         let hash = mark.wide();
         read(&self.shard(hash).slots)
             .find(hash, |slot| key.equivalent(slot.key()))
             .map(take)
-            .ok_or(mark)
     }
+}
 
+impl<K: Eq> Table<K> {
     /// The key's slot, which another thread may have put there meanwhile.
     pub(crate) fn insert(&self, key: K, mark: Mark, budget: NonZeroU8) -> Arc<Slot<K>> {
         let hash = mark.wide();
-        // Made before and dropped after the lock is held: a lost race drops its key outside.
+        let shard = self.shard(hash);
+        // Made before and dropped after the lock is held: who brings what is there already drops a key outside.
         let fresh = Arc::new(Slot::new(key, mark, budget));
-        let mut slots = write(&self.shard(hash).slots);
+        let mut slots = write(&shard.slots);
         if let Some(slot) = slots.find(hash, |slot| slot.key() == fresh.key()) {
             return Arc::clone(slot);
         }
-        slots.insert_unique(hash, Arc::clone(&fresh), |slot| slot.mark().wide());
-        fresh
+        let slot = match shard.first.get() {
+            Some(first) if first.slot.is_twin(&fresh) => Arc::clone(&first.slot),
+            _ => Arc::clone(&fresh),
+        };
+        slots.insert_unique(hash, Arc::clone(&slot), |slot| slot.mark().wide());
+        shard.first.get_or_init(|| First {
+            mark,
+            slot: Arc::clone(&slot),
+        });
+        slot
     }
 }
 
@@ -148,8 +184,12 @@ impl<K> Shard<K> {
         for slot in refused {
             // It takes the slot's lock, so a repair after this happens after the one before.
             slot.forget();
-            // Two holders: the table and `refused`, so no permit and no handle. With the table locked nobody can become a third.
-            if Arc::strong_count(slot) == 2 {
+            // Beside the table and `refused` nobody holds it, so no permit and no handle. With the table locked nobody can begin to.
+            let is_first = self
+                .first
+                .get()
+                .is_some_and(|first| Arc::ptr_eq(&first.slot, slot));
+            if Arc::strong_count(slot) == 2 + usize::from(is_first) {
                 if let Ok(entry) =
                     slots.find_entry(slot.mark().wide(), |other| Arc::ptr_eq(other, slot))
                 {
@@ -168,16 +208,30 @@ mod tests {
     use std::hash::{BuildHasherDefault, DefaultHasher};
     use std::num::NonZeroU8;
 
-    use super::{Mark, Table, read};
+    use super::{Mark, Outcome, Slot, Table, read, write};
+    use crate::Rearmed;
+    use crate::flight::End;
+    use crate::slot::Claim;
 
     type Hasher = BuildHasherDefault<DefaultHasher>;
+
+    fn mark(key: usize) -> Mark {
+        Mark::of(&key, &Hasher::default())
+    }
 
     fn full() -> Table<usize> {
         let table = Table::new();
         for key in 0..10_000 {
-            table.insert(key, Mark::of(&key, &Hasher::default()), NonZeroU8::MIN);
+            table.insert(key, mark(key), NonZeroU8::MIN);
         }
         table
+    }
+
+    fn spend(slot: &Slot<usize>) {
+        let Claim::Granted(flight, _attempt) = slot.claim() else {
+            panic!("an untried key")
+        };
+        slot.end(&flight, End::Settled(Outcome::Failed));
     }
 
     fn sizes(table: &Table<usize>) -> Vec<(usize, usize)> {
@@ -190,6 +244,34 @@ mod tests {
     #[test]
     fn an_empty_table_costs_at_most_2_kib() {
         assert!(size_of::<Table<String>>() <= 2_048);
+    }
+
+    #[test]
+    fn the_first_of_a_table_is_told_to_be_spent_while_the_table_is_locked_and_no_other_key_is() {
+        let table = Table::new();
+        // All in one table, as if each had the same hash.
+        let mark = mark(0);
+        let slots = [0, 1].map(|key| table.insert(key, mark, NonZeroU8::MIN));
+        let told = || [0, 1, 2].map(|key| table.first(&key, mark));
+        let _locked = write(&table.shard(mark.wide()).slots);
+        assert_eq!(told(), [None; 3]);
+        slots.iter().for_each(|slot| spend(slot));
+        assert_eq!(told(), [Some(Outcome::Failed), None, None]);
+        for slot in &slots {
+            assert_eq!(slot.rearm(), Rearmed::Ready(Outcome::Failed));
+        }
+        assert_eq!(told(), [None; 3]);
+    }
+
+    #[test]
+    fn the_first_of_a_table_that_is_forgotten_and_comes_again_is_its_first_again() {
+        let table = Table::new();
+        for _ in 0..3 {
+            spend(&table.insert(0, mark(0), NonZeroU8::MIN));
+            assert_eq!(table.first(&0, mark(0)), Some(Outcome::Failed));
+            table.retain(|_| false);
+            assert_eq!((table.len(), table.first(&0, mark(0))), (0, None));
+        }
     }
 
     #[test]

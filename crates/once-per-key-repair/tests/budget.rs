@@ -118,6 +118,11 @@ fn a_key_keeps_the_budget_it_was_first_seen_with() {
         assert_eq!(permit(&gate, "new").attempt(), attempt);
     }
     assert!(matches!(gate.enter("new"), Turn::Spent(_)));
+    // One that was forgotten is first seen once more.
+    gate.retain(|key| key != "old");
+    for attempt in 1..=255 {
+        assert_eq!(permit(&gate, "old").attempt(), attempt);
+    }
 }
 
 #[test]

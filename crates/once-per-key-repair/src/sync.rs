@@ -11,11 +11,13 @@ pub(crate) use loom::{
 #[cfg(not(all(test, once_per_key_loom)))]
 pub(crate) use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Condvar, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicU16, Ordering},
     },
     thread::{ThreadId, current},
 };
+#[cfg(not(all(test, once_per_key_loom)))]
+pub(crate) use triomphe::Arc;
 
 use std::sync::PoisonError;
 use std::time::Duration;

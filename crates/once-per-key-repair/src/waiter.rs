@@ -147,6 +147,9 @@ impl<K> Future for Waiter<'_, K> {
     }
 }
 
+/// Whether the key may be moved says nothing about its waiter, who has it behind a pointer.
+impl<K> Unpin for Waiter<'_, K> {}
+
 impl<K: fmt::Debug> fmt::Debug for Waiter<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiter")

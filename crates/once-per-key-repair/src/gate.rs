@@ -31,8 +31,8 @@ use crate::turn::Turn;
 /// ```
 ///
 /// Each verb costs one look-up under a short read lock; only the first sight of a key and [`retain`](Self::retain) lock for
-/// writing. Of the caller's code only the key's `Hash` and `Eq` run under that lock; they must not call the gate. The first key of
-/// each of the gate's 16 tables is told to be spent without the lock: in a gate of few keys most of them.
+/// writing. Of the caller's code only the key's `Hash` and `Eq` run under that lock; they must not call the gate. The keys are spread over 16
+/// tables; that the first key of one is spent is told without its lock: among few keys, that is most of them.
 pub struct RepairGate<K, S = RandomState> {
     table: Table<K>,
     hasher: S,
@@ -110,7 +110,7 @@ impl<K, S> RepairGate<K, S> {
         self
     }
 
-    /// The number of keys that the gate knows, whatever their state: those entered, or with a handle, and not forgotten since.
+    /// The number of keys that were entered or have got a handle, whatever their state, until [`retain`](Self::retain) takes them out.
     ///
     /// ```
     /// # use once_per_key_repair::RepairGate;
@@ -124,7 +124,7 @@ impl<K, S> RepairGate<K, S> {
         self.table.len()
     }
 
-    /// Whether the gate knows no key.
+    /// Whether there is no key in the gate.
     ///
     /// ```
     /// # use once_per_key_repair::RepairGate;
@@ -197,7 +197,7 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
         Q: ?Sized + Hash + Equivalent<K>,
     {
         let mark = Mark::of(key, &self.hasher);
-        if let Some(outcome) = self.table.first(key, mark) {
+        if let Some(outcome) = self.table.first_outcome(key, mark) {
             return Turn::Spent(outcome);
         }
         // The many who may not repair count no reference.
@@ -229,8 +229,8 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     {
         let mark = Mark::of(key, &self.hasher);
         self.table
-            .first(key, mark)
-            .or_else(|| self.table.find(key, mark, |slot| slot.outcome())?)
+            .first_outcome(key, mark)
+            .or_else(|| self.table.find(key, mark, |slot| slot.outcome()).flatten())
     }
 
     /// Allows one more turn, or the whole budget again. For an operator, or for whoever knows that the world has changed: a loop
@@ -284,8 +284,8 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
     /// Forgets the keys that `keep` refuses, for instance of things that are gone. A forgotten key is untried again.
     ///
     /// A key whose permit is out stays. A key with a live [`Handle`] becomes untried as well, for the handle and for everyone; its
-    /// memory goes with a later call, when the handles are gone. That of up to 16 keys, the first of each table, goes with the
-    /// gate. `keep` runs outside all locks and may use the gate.
+    /// memory goes with a later call, when the handles are gone. The first key of each of the 16 tables is dropped with the gate only, and once
+    /// forgotten, its table has none that is told without a lock. `keep` runs outside all locks and may use the gate.
     ///
     /// ```
     /// # use once_per_key_repair::{RepairGate, Turn};

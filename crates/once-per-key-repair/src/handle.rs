@@ -90,6 +90,9 @@ impl<K> Clone for Handle<K> {
     }
 }
 
+// The key is behind a pointer.
+impl<K> Unpin for Handle<K> {}
+
 impl<K: fmt::Debug> fmt::Debug for Handle<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")

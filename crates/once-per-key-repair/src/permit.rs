@@ -199,6 +199,9 @@ impl<K> Drop for Permit<'_, K> {
     }
 }
 
+// The key is behind a pointer.
+impl<K> Unpin for Permit<'_, K> {}
+
 impl<K: fmt::Debug> fmt::Debug for Permit<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")

@@ -73,7 +73,8 @@ pub(crate) fn wait_timeout_while<'a, T>(
     wait_while(condvar, guard, condition)
 }
 
-/// Loom has none of its own: std's, and an atomic for loom to see when it is set. That is done by one thread at a time, here.
+/// Loom has none of its own: std's, and an atomic for loom to see when it is set. Set under the table's write lock only, so that no two
+/// threads ever meet in std's, where loom could not take turns with them.
 #[cfg(all(test, once_per_key_loom))]
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,
@@ -95,6 +96,9 @@ impl<T> OnceLock<T> {
     }
 
     pub(crate) fn get_or_init(&self, value: impl FnOnce() -> T) -> &T {
+        if let Some(value) = self.value.get() {
+            return value;
+        }
         let value = self.value.get_or_init(value);
         self.is_set.store(true, Ordering::Release);
         value

@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroU8;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use hashbrown::{Equivalent, HashTable};
 
@@ -28,8 +29,8 @@ pub(crate) struct Table<K> {
 #[repr(align(128))]
 struct Shard<K> {
     slots: RwLock<HashTable<Arc<Slot<K>>>>,
-    /// The slot that was the first in the table, to be asked without the lock whether it is spent, and nothing else: one that
-    /// has left the table since is untried, and nobody makes it anything else until [`Table::insert`] puts it back.
+    /// The slot that was put into the table first, to be asked without the lock whether it is spent, and nothing else. Once it has
+    /// left the table it is untried for good, as nobody holds it: the key that comes again has another.
     first: OnceLock<First<K>>,
 }
 
@@ -89,33 +90,9 @@ impl<K> Table<K> {
         }
     }
 
-    /// By bits that the table in it does not look at: it takes the lowest for the place and the highest seven for the tag.
+    /// How the key's last turn ended, if it is spent and the first of its table. Takes no lock.
     #[inline]
-    fn shard(&self, hash: u64) -> &Shard<K> {
-        &self.shards[(hash >> 52) as usize % SHARDS]
-    }
-}
-
-// ===== impl Mark =====
-
-impl Mark {
-    #[inline]
-    pub(crate) fn of<Q: ?Sized + Hash>(key: &Q, hasher: &impl BuildHasher) -> Self {
-        let hash = hasher.hash_one(key);
-        Self((hash ^ hash >> 32) as u32)
-    }
-
-    /// As the tables want it: with something in the lowest and in the highest bits.
-    #[inline]
-    fn wide(self) -> u64 {
-        u64::from(self.0) << 32 | u64::from(self.0)
-    }
-}
-
-impl<K> Table<K> {
-    /// How the key's last turn ended, if it is the first of its table and spent. Takes no lock.
-    #[inline]
-    pub(crate) fn first<Q>(&self, key: &Q, mark: Mark) -> Option<Outcome>
+    pub(crate) fn first_outcome<Q>(&self, key: &Q, mark: Mark) -> Option<Outcome>
     where
         Q: ?Sized + Equivalent<K>,
     {
@@ -143,6 +120,28 @@ impl<K> Table<K> {
             .find(hash, |slot| key.equivalent(slot.key()))
             .map(take)
     }
+
+    /// By bits that the table in it does not look at: it takes the lowest for the place and the highest seven for the tag.
+    #[inline]
+    fn shard(&self, hash: u64) -> &Shard<K> {
+        &self.shards[(hash >> 52) as usize % SHARDS]
+    }
+}
+
+// ===== impl Mark =====
+
+impl Mark {
+    #[inline]
+    pub(crate) fn of<Q: ?Sized + Hash>(key: &Q, hasher: &impl BuildHasher) -> Self {
+        let hash = hasher.hash_one(key);
+        Self((hash ^ hash >> 32) as u32)
+    }
+
+    /// As the tables want it: with something in the lowest and in the highest bits.
+    #[inline]
+    fn wide(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
+    }
 }
 
 impl<K: Eq> Table<K> {
@@ -150,46 +149,46 @@ impl<K: Eq> Table<K> {
     pub(crate) fn insert(&self, key: K, mark: Mark, budget: NonZeroU8) -> Arc<Slot<K>> {
         let hash = mark.wide();
         let shard = self.shard(hash);
-        // Made before and dropped after the lock is held: who brings what is there already drops a key outside.
+        // Made before and dropped after the lock is held: a lost race drops its key outside.
         let fresh = Arc::new(Slot::new(key, mark, budget));
         let mut slots = write(&shard.slots);
         if let Some(slot) = slots.find(hash, |slot| slot.key() == fresh.key()) {
             return Arc::clone(slot);
         }
-        let slot = match shard.first.get() {
-            Some(first) if first.slot.is_twin(&fresh) => Arc::clone(&first.slot),
-            _ => Arc::clone(&fresh),
-        };
-        slots.insert_unique(hash, Arc::clone(&slot), |slot| slot.mark().wide());
+        slots.insert_unique(hash, Arc::clone(&fresh), |slot| slot.mark().wide());
         shard.first.get_or_init(|| First {
             mark,
-            slot: Arc::clone(&slot),
+            slot: Arc::clone(&fresh),
         });
-        slot
+        fresh
     }
 }
 
 // ===== impl Shard =====
 
+// As a lock is by itself: what a panicking key leaves in here is whole.
+impl<K> UnwindSafe for Shard<K> {}
+impl<K> RefUnwindSafe for Shard<K> {}
+
 impl<K> Shard<K> {
     fn all(&self) -> Vec<Arc<Slot<K>>> {
         read(&self.slots).iter().cloned().collect()
     }
-}
 
-impl<K> Shard<K> {
     /// Makes these slots of this shard untried, unless their turn is out, and removes those that only the table still holds.
     fn forget(&self, refused: &[Arc<Slot<K>>]) {
         let mut slots = write(&self.slots);
         for slot in refused {
-            // It takes the slot's lock, so a repair after this happens after the one before.
-            slot.forget();
-            // Beside the table and `refused` nobody holds it, so no permit and no handle. With the table locked nobody can begin to.
+            // Beside the table, its cell and `refused` nobody holds it: no permit and no handle, and with the table locked nobody can
+            // begin to. Counted first: a turn that ends after this leaves its slot here, to be found spent.
             let is_first = self
                 .first
                 .get()
                 .is_some_and(|first| Arc::ptr_eq(&first.slot, slot));
-            if Arc::strong_count(slot) == 2 + usize::from(is_first) {
+            let is_ours = Arc::strong_count(slot) == 2 + usize::from(is_first);
+            // It takes the slot's lock, so a repair after this happens after the one before.
+            slot.forget();
+            if is_ours {
                 if let Ok(entry) =
                     slots.find_entry(slot.mark().wide(), |other| Arc::ptr_eq(other, slot))
                 {
@@ -252,7 +251,7 @@ mod tests {
         // All in one table, as if each had the same hash.
         let mark = mark(0);
         let slots = [0, 1].map(|key| table.insert(key, mark, NonZeroU8::MIN));
-        let told = || [0, 1, 2].map(|key| table.first(&key, mark));
+        let told = || [0, 1, 2].map(|key| table.first_outcome(&key, mark));
         let _locked = write(&table.shard(mark.wide()).slots);
         assert_eq!(told(), [None; 3]);
         slots.iter().for_each(|slot| spend(slot));
@@ -264,13 +263,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_a_table_that_is_forgotten_and_comes_again_is_its_first_again() {
+    fn a_first_of_a_table_that_is_forgotten_is_told_under_the_lock_when_it_comes_again() {
         let table = Table::new();
-        for _ in 0..3 {
+        for comes in 0..3 {
             spend(&table.insert(0, mark(0), NonZeroU8::MIN));
-            assert_eq!(table.first(&0, mark(0)), Some(Outcome::Failed));
+            let (first, told) = (
+                table.first_outcome(&0, mark(0)),
+                table.find(&0, mark(0), |slot| slot.outcome()),
+            );
+            assert_eq!(first, (comes == 0).then_some(Outcome::Failed));
+            assert_eq!(told, Some(Some(Outcome::Failed)));
             table.retain(|_| false);
-            assert_eq!((table.len(), table.first(&0, mark(0))), (0, None));
+            assert_eq!((table.len(), table.first_outcome(&0, mark(0))), (0, None));
         }
     }
 

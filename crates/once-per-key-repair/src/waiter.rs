@@ -147,7 +147,7 @@ impl<K> Future for Waiter<'_, K> {
     }
 }
 
-/// Whether the key may be moved says nothing about its waiter, who has it behind a pointer.
+// The key is behind a pointer.
 impl<K> Unpin for Waiter<'_, K> {}
 
 impl<K: fmt::Debug> fmt::Debug for Waiter<'_, K> {

@@ -1,5 +1,7 @@
 //! What holds between threads: one grant, one outcome for all, and no lock while a repair runs.
 
+use std::marker::PhantomPinned;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
@@ -228,4 +230,13 @@ fn the_types_cross_threads() {
     sent::<Waiter<'static, String>>();
     sent::<Token<'static, String>>();
     sent::<Turn<'static, String>>();
+}
+
+#[test]
+fn the_types_are_unpin_and_unwind_safe_whatever_the_key_is() {
+    fn unpin<T: Unpin>() {}
+    fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
+    unpin::<Handle<PhantomPinned>>();
+    unpin::<Turn<'static, PhantomPinned>>();
+    unwind_safe::<RepairGate<Box<dyn Fn() + Send + Sync>>>();
 }

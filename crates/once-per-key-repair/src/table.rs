@@ -23,7 +23,7 @@ pub(crate) struct Table<K> {
 }
 
 /// Invariant: a slot leaves its table only while nobody else holds it. So whoever holds a slot, be it by a permit or a
-/// handle, holds the one that everybody else finds, and there is never a second one for the same key.
+/// handle, holds the one that everybody else finds, and nobody holds a second one for the same key.
 ///
 /// Two cache lines: the processor fetches them in pairs.
 #[repr(align(128))]

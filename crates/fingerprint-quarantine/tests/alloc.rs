@@ -96,6 +96,18 @@ fn a_key_on_record_costs_its_name_its_place_and_its_stamp_and_gives_them_back() 
 }
 
 #[test]
+fn a_key_on_record_takes_at_most_448_bytes_with_a_word_for_key_and_a_file_s_state() {
+    let boards = Quarantine::<u64, FileState>::new();
+    let counted = measure(|| {
+        for key in 0..10_000 {
+            let attempt = boards.admit_stamped(&key, FileState::Absent).go();
+            attempt.unwrap().failed(&HOLD, |same| *same);
+        }
+    });
+    assert!(counted.bytes_current <= 448 * 10_000, "{counted:?}");
+}
+
+#[test]
 fn a_crowd_that_has_recovered_takes_no_more_memory_than_a_few() {
     let boards = Quarantine::<u32, u32>::new();
     let counted = measure(|| {

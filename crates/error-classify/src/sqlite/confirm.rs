@@ -7,7 +7,8 @@ use crate::{Class, Classify as _, Missing, ObjectKind};
 /// Whether `missing` is really not there: the hint of an error, checked against the schema.
 ///
 /// An error of code 1 can come from an application's own SQL function, and then its text says what that function likes; a
-/// repair is worth this look-up first. Reads the schema of all attached databases, and writes nothing.
+/// repair is worth this look-up first. Reads the schema of all attached databases, and writes nothing. It finds out a text that names
+/// something which is there; of a name that nothing has it cannot say who made it up.
 ///
 /// - *Table, index, view, trigger:* missing if no schema has that name. `main.gone` is tried both as a name and as schema and name.
 /// - *Column of a known table:* missing if the table has no column of that name, hidden and generated ones included.

@@ -31,8 +31,8 @@ use crate::turn::Turn;
 /// ```
 ///
 /// Each verb costs one look-up under a short read lock; only the first sight of a key and [`retain`](Self::retain) lock for
-/// writing. Of the caller's code only the key's `Hash` and `Eq` run under that lock; they must not call the gate. The keys are spread over 16
-/// tables; that the first key of one is spent is told without its lock: among few keys, that is most of them.
+/// writing. Of the caller's code only the key's `Eq` (or [`Equivalent`]) runs under that lock; it must not call the gate. The keys are spread over 16
+/// tables; that the first key of one is spent is told without its lock.
 pub struct RepairGate<K, S = RandomState> {
     table: Table<K>,
     hasher: S,
@@ -283,9 +283,9 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
 
     /// Forgets the keys that `keep` refuses, for instance of things that are gone. A forgotten key is untried again.
     ///
-    /// A key whose permit is out stays. A key with a live [`Handle`] becomes untried as well, for the handle and for everyone; its
-    /// memory goes with a later call, when the handles are gone. The first key of each of the 16 tables is dropped with the gate only, and once
-    /// forgotten, its table has none that is told without a lock. `keep` runs outside all locks and may use the gate.
+    /// A key whose permit is out stays. A key with a live [`Handle`], or one that another thread asks about right now, becomes untried as well, for
+    /// everyone; its memory goes with a later call. The first key of each of the 16 tables is dropped with the gate only, and once it has left its
+    /// table, that has none that is told without the lock. `keep` runs outside all locks and may use the gate.
     ///
     /// ```
     /// # use once_per_key_repair::{RepairGate, Turn};

@@ -74,7 +74,7 @@ pub(crate) fn wait_timeout_while<'a, T>(
 }
 
 /// Loom has none of its own: std's, and an atomic for loom to see when it is set. Set under the table's write lock only, so that no two
-/// threads ever meet in std's, where loom could not take turns with them.
+/// threads ever meet in std's, where loom could not take turns with them. That std orders what is in it is taken on trust.
 #[cfg(all(test, once_per_key_loom))]
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,

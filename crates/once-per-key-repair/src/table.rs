@@ -1,5 +1,5 @@
 //! Where slots live: hash tables, each behind its own lock, and each with its first slot beside the lock. No user code but a
-//! key's `Hash` and `Eq` runs under one.
+//! key's `Eq` runs under one.
 
 use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroU8;
@@ -207,7 +207,7 @@ mod tests {
     use std::hash::{BuildHasherDefault, DefaultHasher};
     use std::num::NonZeroU8;
 
-    use super::{Mark, Outcome, Slot, Table, read, write};
+    use super::{Arc, Mark, Outcome, Slot, Table, read, write};
     use crate::Rearmed;
     use crate::flight::End;
     use crate::slot::Claim;
@@ -275,6 +275,17 @@ mod tests {
             assert_eq!(told, Some(Some(Outcome::Failed)));
             table.retain(|_| false);
             assert_eq!((table.len(), table.first_outcome(&0, mark(0))), (0, None));
+        }
+    }
+
+    #[test]
+    fn a_slot_that_somebody_holds_stays_in_its_table_whether_it_is_the_first_or_not() {
+        let table = Table::new();
+        let held = [0, 1].map(|key| table.insert(key, mark(0), NonZeroU8::MIN));
+        table.retain(|_| false);
+        for (key, held) in held.iter().enumerate() {
+            let found = table.find(&key, mark(0), Arc::clone);
+            assert!(found.is_some_and(|found| Arc::ptr_eq(&found, held)));
         }
     }
 

@@ -5,7 +5,8 @@
 //! A key comes with a cell that loom watches: two repairs of it at once, or a later one that does not see what an earlier one
 //! did, fail the model.
 //!
-//! Loom does not know that a count of references depends on a drop, so whoever lets go of a slot beside `retain` takes it there as well.
+//! Loom does not know that a count of references depends on a drop, so a thread that drops a slot beside `retain` has also taken it from
+//! the table beside `retain`, and not before.
 
 mod budget;
 #[cfg(feature = "async")]
@@ -269,8 +270,21 @@ fn loom_a_turn_that_ends_while_its_key_is_forgotten_leaves_it_untried_or_to_be_f
 
 #[test]
 fn loom_a_handle_and_its_gate_never_part_ways_when_the_key_is_forgotten() {
-    loom::model(|| {
+    a_handle_and_its_gate_while_the_key_is_forgotten(World::new);
+}
+
+#[test]
+fn loom_a_handle_and_its_gate_never_part_ways_when_a_later_key_is_forgotten() {
+    a_handle_and_its_gate_while_the_key_is_forgotten(|| {
         let world = World::new();
+        drop(world.gate.handle(&1));
+        world
+    });
+}
+
+fn a_handle_and_its_gate_while_the_key_is_forgotten(world: fn() -> Arc<World>) {
+    loom::model(move || {
+        let world = world();
         let forgetter = thread::spawn({
             let world = Arc::clone(&world);
             move || world.gate.retain(|_| false)

@@ -49,7 +49,7 @@ fn ask(slot: &Slot<u8>) -> (Option<Waited>, Option<Arc<Flight>>) {
     }
 }
 
-/// What a thread got of a key, by the steps of the gate's door; the slot unless the first of the table told that it is spent.
+/// What a thread got of a key, by the steps of the gate's door, but that it keeps the slot also of a key that the table has as spent.
 type Got = (Option<Arc<Slot<u8>>>, Claim);
 
 fn enter(table: &Table<u8>, key: u8) -> Got {

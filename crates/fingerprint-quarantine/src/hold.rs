@@ -39,6 +39,12 @@ pub struct Hold {
 
 impl Hold {
     /// Until the stamp changes.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::Hold;
+    /// let hold = Hold::until_changed();
+    /// assert!(hold.on_change && hold.retry.is_none() && hold.min_hold.is_zero());
+    /// ```
     #[must_use]
     pub const fn until_changed() -> Self {
         Self {
@@ -99,6 +105,15 @@ impl Hold {
     }
 
     /// The same, but for `min_hold` at the least.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fingerprint_quarantine::{Hold, Quarantine};
+    /// let feeds = Quarantine::<&str, u64>::new();
+    /// let hold = Hold::until_changed().at_least(Duration::from_secs(60));
+    /// feeds.admit_stamped(&"a", 1).go().unwrap().failed(&hold, |same| *same);
+    /// assert!(feeds.admit_stamped(&"a", 2).go().is_none()); // it has changed, but too soon
+    /// ```
     #[must_use]
     pub const fn at_least(mut self, min_hold: Duration) -> Self {
         self.min_hold = min_hold;

@@ -220,6 +220,16 @@ impl SqliteFiles {
     }
 
     /// What they look like now.
+    ///
+    /// ```
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let db = tempfile::NamedTempFile::new()?;
+    /// let files = SqliteFiles::new(db.path());
+    /// let before = files.observe();
+    /// std::fs::write(db.path(), "content")?;
+    /// assert_ne!(files.observe(), before);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn observe(&self) -> SqliteStamp {
         self.states().stamp()
@@ -261,6 +271,16 @@ impl SqliteFiles {
     }
 
     /// [`states`](Self::states) with the wall time as an argument.
+    ///
+    /// ```
+    /// # use std::time::{Duration, SystemTime};
+    /// # use fingerprint_quarantine::SqliteFiles;
+    /// let db = tempfile::NamedTempFile::new()?;
+    /// let later = SystemTime::now() + Duration::from_secs(60);
+    /// let states = SqliteFiles::new(db.path()).states_at(later);
+    /// assert!(!states.main.is_young() && states.wal.is_absent());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn states_at(&self, now: SystemTime) -> SqliteStates {
         let states = [&self.main, &self.wal].map(|path| FileState::of_at(path, now));

@@ -209,6 +209,12 @@ impl<K, C, S> Builder<K, C, S> {
     }
 
     /// The throttle, empty. It allocates nothing yet that grows with the capacity.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::LogThrottle;
+    /// let throttle = LogThrottle::<String>::builder().capacity(100).build();
+    /// assert!(throttle.is_empty() && throttle.capacity() == 100);
+    /// ```
     #[must_use]
     pub fn build(self) -> LogThrottle<K, C, S>
     where

@@ -99,6 +99,17 @@ impl From<Level> for ClassId {
 
 impl<L, C: Clock> ThrottleLayer<L, C> {
     /// Throttles all events on their way to `inner`, by callsite, until told otherwise.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LineThrottle, ThrottleLayer};
+    /// # use tracing_subscriber::{layer::Identity, prelude::*};
+    /// let throttle = std::sync::Arc::new(LineThrottle::builder().build());
+    /// let layer = ThrottleLayer::new(Identity::new(), throttle.clone());
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     [7, 8, 7].map(|device| tracing::error!(device, "no answer"));
+    /// });
+    /// assert_eq!((throttle.totals().permitted, throttle.totals().pending), (1, 2));
+    /// ```
     pub fn new(inner: L, throttle: Arc<LineThrottle<C>>) -> Self {
         let levels = [
             Level::ERROR,
@@ -121,6 +132,19 @@ impl<L, C: Clock> ThrottleLayer<L, C> {
     }
 
     /// Throttles what these targets and levels name; all else passes untouched.
+    ///
+    /// ```
+    /// # use keyed_log_throttle::{LineThrottle, ThrottleLayer};
+    /// # use tracing_subscriber::{filter::{LevelFilter, Targets}, layer::Identity, prelude::*};
+    /// let throttle = std::sync::Arc::new(LineThrottle::builder().build());
+    /// let driver = Targets::new().with_target("flaky_driver", LevelFilter::WARN);
+    /// let layer = ThrottleLayer::new(Identity::new(), throttle.clone()).only(driver);
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    ///     [7, 8].map(|device| tracing::error!(target: "flaky_driver", device, "no answer"));
+    ///     [7, 8].map(|device| tracing::error!(target: "other", device, "no answer"));
+    /// });
+    /// assert_eq!((throttle.totals().permitted, throttle.totals().pending), (1, 1));
+    /// ```
     pub fn only(mut self, lines: Targets) -> Self {
         self.only = Some(lines);
         self

@@ -110,7 +110,7 @@ impl Hold {
     /// # use std::time::Duration;
     /// # use fingerprint_quarantine::{Hold, Quarantine};
     /// let feeds = Quarantine::<&str, u64>::new();
-    /// let hold = Hold::until_changed().at_least(Duration::from_secs(60));
+    /// let hold = Hold::until_changed().at_least(Duration::from_secs(86_400));
     /// feeds.admit_stamped(&"a", 1).go().unwrap().failed(&hold, |same| *same);
     /// assert!(feeds.admit_stamped(&"a", 2).go().is_none()); // it has changed, but too soon
     /// ```

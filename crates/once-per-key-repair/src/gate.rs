@@ -283,8 +283,8 @@ impl<K: Hash + Eq, S: BuildHasher> RepairGate<K, S> {
 
     /// Forgets the keys that `keep` refuses, for instance of things that are gone. A forgotten key is untried again.
     ///
-    /// A key whose permit is out stays. A key with a live [`Handle`], or one that another thread asks about right now, becomes untried as well, for
-    /// everyone; its memory goes with a later call. The first key of each of the 16 tables is dropped with the gate only, and once it has left its
+    /// A key whose permit is out stays. A key with a live [`Handle`], or one that another thread asks about or forgets right now, becomes untried as
+    /// well, for everyone; its memory goes with a later call. The first key of each of the 16 tables is dropped with the gate only, and once it has left its
     /// table, that has none that is told without the lock. `keep` runs outside all locks and may use the gate.
     ///
     /// ```

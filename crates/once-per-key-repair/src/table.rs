@@ -128,22 +128,6 @@ impl<K> Table<K> {
     }
 }
 
-// ===== impl Mark =====
-
-impl Mark {
-    #[inline]
-    pub(crate) fn of<Q: ?Sized + Hash>(key: &Q, hasher: &impl BuildHasher) -> Self {
-        let hash = hasher.hash_one(key);
-        Self((hash ^ hash >> 32) as u32)
-    }
-
-    /// As the tables want it: with something in the lowest and in the highest bits.
-    #[inline]
-    fn wide(self) -> u64 {
-        u64::from(self.0) << 32 | u64::from(self.0)
-    }
-}
-
 impl<K: Eq> Table<K> {
     /// The key's slot, which another thread may have put there meanwhile.
     pub(crate) fn insert(&self, key: K, mark: Mark, budget: NonZeroU8) -> Arc<Slot<K>> {
@@ -161,6 +145,22 @@ impl<K: Eq> Table<K> {
             slot: Arc::clone(&fresh),
         });
         fresh
+    }
+}
+
+// ===== impl Mark =====
+
+impl Mark {
+    #[inline]
+    pub(crate) fn of<Q: ?Sized + Hash>(key: &Q, hasher: &impl BuildHasher) -> Self {
+        let hash = hasher.hash_one(key);
+        Self((hash ^ hash >> 32) as u32)
+    }
+
+    /// As the tables want it: with something in the lowest and in the highest bits.
+    #[inline]
+    fn wide(self) -> u64 {
+        u64::from(self.0) << 32 | u64::from(self.0)
     }
 }
 

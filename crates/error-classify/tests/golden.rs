@@ -133,7 +133,7 @@ fn what_sqlite_calls_missing_is_confirmed_and_comes_back_when_it_is_made() -> Re
 }
 
 /// FTS5 reads `word:` in a search text as a column filter and reports it with code 1. It cannot be told from drift by the error,
-/// and it shows why drift is a hint: this pins the limit that the crate page names.
+/// and it shows why drift is a hint.
 #[test]
 fn a_search_text_can_look_like_drift() -> Result {
     let db = database()?;

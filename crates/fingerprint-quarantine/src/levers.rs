@@ -99,13 +99,16 @@ impl<K: Hash + Eq, T: Eq, C: Clock, S: BuildHasher> Quarantine<K, T, C, S> {
     /// What is on record about `key`, without asking to try it; `None` for a healthy key.
     ///
     /// ```
-    /// use fingerprint_quarantine::{Hold, Quarantine};
+    /// use std::time::Duration;
+    /// use fingerprint_quarantine::{FakeClock, Hold, Quarantine};
     ///
-    /// let quarantine = Quarantine::<String, u64>::new();
+    /// let clock = FakeClock::default();
+    /// let quarantine = Quarantine::<String, u64, _>::with_clock(clock.clone());
     /// assert!(quarantine.status("a").is_none());
     /// quarantine.admit_stamped("a", 1).go().unwrap().failed(&Hold::until_changed(), |_| 1);
+    /// clock.advance(Duration::from_secs(90));
     /// let held = quarantine.status("a").unwrap();
-    /// assert_eq!(held.to_string(), "held after 1 attempt in 0s, next on change");
+    /// assert_eq!(held.to_string(), "held after 1 attempt in 90s, next on change");
     /// ```
     #[must_use]
     pub fn status<Q>(&self, key: &Q) -> Option<Held>
